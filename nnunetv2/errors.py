@@ -1,0 +1,79 @@
+"""What can go wrong, by what it concerns.
+
+Every class also extends the built-in exceptions that callers of nnU-Net v2 already catch at that place, so existing
+``except`` clauses go on working. Messages name the file or case, the key, the value and the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class NNUNetError(Exception):
+    """Base of all errors a user can cause and repair. Commands print its message and exit with status 1."""
+
+
+class EnvironmentVariableError(NNUNetError, RuntimeError):
+    """A folder variable such as ``nnUNet_raw`` is needed and not set."""
+
+
+class FileContentError(NNUNetError, ValueError, RuntimeError):
+    """A file exists but cannot be read, or holds something else than expected."""
+
+
+class DatasetError(NNUNetError, RuntimeError, ValueError, AssertionError):
+    """dataset.json, the raw folder or the cases in it are not usable as they are."""
+
+
+class LabelsError(DatasetError):
+    """The label definition in dataset.json contradicts itself."""
+
+
+class MissingFileError(DatasetError, FileNotFoundError):
+    """A file that must exist does not."""
+
+
+class ImageError(NNUNetError, RuntimeError, ValueError):
+    """An image or segmentation cannot be read, written or combined with the others of its case."""
+
+
+class PlansError(NNUNetError, ValueError, RuntimeError):
+    """A plans file contradicts itself, or asks for something that does not exist."""
+
+
+class PlanningError(NNUNetError, RuntimeError, ValueError):
+    """No plan can be made from this data set with these settings."""
+
+
+class ClassNotFoundError(NNUNetError, RuntimeError):
+    """No class or function of that name and kind was found in the folders searched."""
+
+
+class CheckpointError(NNUNetError, RuntimeError):
+    """A checkpoint is missing, unreadable, unsafe, or belongs to another network."""
+
+
+class UsageError(NNUNetError, RuntimeError, ValueError, AssertionError):
+    """Arguments that do not go together."""
+
+
+class WorkerError(NNUNetError, RuntimeError):
+    """Work handed to another process or thread failed there."""
+
+
+class CaseFailures(WorkerError):
+    """Some cases of a batch failed; the others were finished.
+
+    ``failures`` maps the case id to the exception that ended it.
+    """
+
+    def __init__(self, what: str, failures: Mapping[str, BaseException], total: int):
+        self.failures = dict(failures)
+        lines = [f"  {case}: {type(error).__name__}: {error}" for case, error in self.failures.items()]
+        super().__init__(
+            f"{what}: {len(self.failures)} of {total} cases failed, the others are done.\n" + "\n".join(lines)
+        )
+        self._what, self._total = what, total
+
+    def __reduce__(self):
+        return type(self), (self._what, self.failures, self._total)

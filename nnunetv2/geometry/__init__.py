@@ -1,0 +1,1 @@
+"""Array maths of grids: boxes, padding, axes, tiles, interpolation. Knows no files."""

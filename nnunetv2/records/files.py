@@ -1,0 +1,137 @@
+"""Reading and writing single files: atomically, and with the path in every error.
+
+"Atomic" means: written under a temporary name in the same folder, flushed to disk, then renamed. A reader sees the old
+file or the new one, never half of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.errors import FileContentError, MissingFileError
+
+PathLike = str | os.PathLike
+
+
+@contextmanager
+def atomic_path(final: PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``final`` with the same ending; on success it is synced and renamed to ``final``.
+
+    On an exception the temporary file is removed and ``final`` stays as it was. Creates the folder if needed.
+    """
+    final = Path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps parallel writers apart; the ending stays, since image libraries choose the format by it.
+    temporary = final.with_name(f".tmp{os.getpid()}_{final.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: PathLike) -> Any:
+    """Content of a JSON file. ``NaN`` is accepted (summaries contain it).
+
+    Raises MissingFileError (a FileNotFoundError) or FileContentError (a ValueError), both naming the path.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{os.fspath(path)} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise FileContentError(f"{os.fspath(path)} is not a text file in UTF-8: {error}") from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FileContentError(
+            f"{os.fspath(path)} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from error
+
+
+def write_json(path: PathLike, content: Any, sort_keys: bool = True) -> None:
+    """Write ``content`` as JSON, indented by 4, atomically."""
+    text = json.dumps(content, indent=4, sort_keys=sort_keys)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_pickle(path: PathLike, content: Any) -> None:
+    """Write ``content`` as a pickle, atomically."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        pickle.dump(content, stream)
+
+
+def copy_file(source: PathLike, target: PathLike) -> None:
+    """Copy ``source`` to ``target`` with its modification time, atomically."""
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+        shutil.copystat(source, temporary)
+        temporary.chmod(temporary.stat().st_mode | 0o200)  # a read-only source must not make the copy unchangeable
+
+
+def copy_if_newer(source: PathLike, target: PathLike) -> bool:
+    """Copy unless ``target`` exists and is at least as new as ``source``; says whether it copied."""
+    if os.path.isfile(target) and os.path.getmtime(target) >= os.path.getmtime(source):
+        return False
+    copy_file(source, target)
+    return True
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Plain containers, numbers, strings and numpy arrays of numbers; nothing else can be constructed."""
+
+    _ALLOWED = frozenset(
+        {
+            ("collections", "OrderedDict"),
+            ("builtins", "complex"),
+            ("builtins", "set"),
+            ("builtins", "frozenset"),
+            ("builtins", "slice"),
+            ("builtins", "bytearray"),
+            ("_codecs", "encode"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+        }
+        | {
+            (module, name)
+            for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+            for name in ("_reconstruct", "scalar", "_frombuffer")
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_dtype = module in ("numpy", "numpy.dtypes") and name.endswith("DType")
+        if (module, name) in self._ALLOWED or is_dtype:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
+
+
+def read_pickle(path: PathLike, *extra_globals: tuple[str, str]) -> Any:
+    """Content of a pickle that may hold plain values and numpy arrays only.
+
+    ``extra_globals`` are further (module, name) pairs this file may refer to. Raises MissingFileError or
+    FileContentError, both naming the path; nothing in the file is executed.
+    """
+
+    class Unpickler(_RestrictedUnpickler):
+        _ALLOWED = _RestrictedUnpickler._ALLOWED | set(extra_globals)
+
+    try:
+        with open(path, "rb") as stream:
+            return Unpickler(stream).load()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{os.fspath(path)} does not exist") from error
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
+        raise FileContentError(
+            f"{os.fspath(path)} was not loaded: {error}. If it was made by nnU-Net it is damaged; make it again"
+        ) from error

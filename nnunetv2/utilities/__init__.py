@@ -1,0 +1,1 @@
+"""Small public helpers that other people's code imports from here."""
