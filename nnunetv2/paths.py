@@ -30,7 +30,7 @@ class EnvironmentPath(os.PathLike):
         value = self.get()
         if value is None:
             raise EnvironmentVariableError(
-                f"{self.name} is not defined. Set it before this call, for example: export {self.name}=/path/to/{self.name}"
+                f"{self.name} is not defined. Set it first, for example: export {self.name}=/path/to/{self.name}"
             )
         return value
 

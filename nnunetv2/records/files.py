@@ -104,7 +104,8 @@ class _RestrictedUnpickler(pickle.Unpickler):
         }
         | {
             (module, name)
-            for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+            for core in ("numpy.core", "numpy._core")
+            for module in (f"{core}.multiarray", f"{core}.numeric")
             for name in ("_reconstruct", "scalar", "_frombuffer")
         }
     )
