@@ -1,3 +1,3 @@
-"""nnU-Net v2: from a data set to a trained, evaluated segmentation model. Importing the package imports nothing else."""
+"""nnU-Net v2: from a data set to a trained, evaluated segmentation model. Importing it imports nothing else."""
 
 __version__ = "2.8.1+flare.1"

@@ -62,6 +62,6 @@ def next_stage_folder(model_folder: PathLike, next_configuration: str) -> str:
 
 
 def files_with_ending(folder: PathLike, ending: str) -> list[str]:
-    """Sorted names of the regular files in ``folder`` that end with ``ending`` (case-sensitive), without hidden ones."""
+    """Sorted names of the visible regular files in ``folder`` that end with ``ending`` (case-sensitive)."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_file() and e.name.endswith(ending) and not e.name.startswith("."))
