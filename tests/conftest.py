@@ -47,7 +47,7 @@ def write_tiny_dataset(
     channels: tuple[str, ...] = ("CT", "MRI"),
     seed: int = 7,
 ) -> Path:
-    """Write a seeded 3D data set with SimpleITK: labels 1 (a ball) and 2 (a smaller one inside, absent in the last case).
+    """Write a seeded 3D data set: labels 1 (a ball) and 2 (a smaller one inside, absent in the last case).
 
     ``shape`` and ``spacing`` (mm) are in array order (Z, Y, X); the direction is a rotation, not the identity.
     """
