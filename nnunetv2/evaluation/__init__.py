@@ -1,0 +1,1 @@
+"""How good predictions are: overlap of segmentations with their references, per case and per data set."""
