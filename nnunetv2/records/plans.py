@@ -1,0 +1,234 @@
+"""Plans: inheritance between configurations, the layout before v2.3, and checks that catch a wrong edit at once.
+
+A plans file has general entries and ``configurations``. A configuration may name another one in ``inherits_from`` and
+then only holds what differs. Functions here take and return plain dictionaries, because that is what people edit.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nnunetv2.errors import PlansError
+
+LEGACY_KEYS = (
+    "UNet_class_name",
+    "UNet_base_num_features",
+    "n_conv_per_stage_encoder",
+    "n_conv_per_stage_decoder",
+    "num_pool_per_axis",
+    "pool_op_kernel_sizes",
+    "conv_kernel_sizes",
+    "unet_max_num_features",
+)
+"""What described the network before ``architecture`` existed. ``num_pool_per_axis`` was never used."""
+
+_CLASS_PATHS = {
+    name: f"dynamic_network_architectures.architectures.unet.{name}"
+    for name in ("PlainConvUNet", "ResidualEncoderUNet")
+}
+
+
+def plans_title(plans: Mapping[str, Any]) -> str:
+    """How errors name a plans file: ``nnUNetPlans (Dataset004_Hippocampus)``."""
+    return (
+        f"plans {plans.get('plans_name', '(without plans_name)')} of {plans.get('dataset_name', '(unnamed data set)')}"
+    )
+
+
+def resolve_configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Configuration ``name`` with everything it inherits, as a deep copy.
+
+    The child's entries replace the parent's as a whole (``architecture`` is never merged). Raises PlansError (a
+    ValueError and a RuntimeError) for an unknown name, and for a cycle.
+    """
+    return _resolve(plans, name, ())
+
+
+def _resolve(plans: Mapping[str, Any], name: str, visited: tuple[str, ...]) -> dict[str, Any]:
+    configurations = plans["configurations"]
+    if name not in configurations:
+        asked_by = f" (named in inherits_from of {visited[-1]})" if visited else ""
+        raise PlansError(
+            f"{plans_title(plans)}: no configuration is called {name!r}{asked_by}. There are: {', '.join(configurations)}"
+        )
+    if name in visited:
+        chain = " -> ".join([*visited, name])
+        raise PlansError(f"{plans_title(plans)}: inherits_from goes in a circle: {chain}. Remove one of these entries")
+    child = copy.deepcopy(dict(configurations[name]))
+    parent_name = child.get("inherits_from")
+    if parent_name is None:
+        return child
+    parent = _resolve(plans, parent_name, (*visited, name))
+    stray = [key for key in LEGACY_KEYS if key in child]
+    if "architecture" in parent and "architecture" not in child and stray:
+        warnings.warn(
+            f"{plans_title(plans)}: configuration {name} sets {', '.join(stray)}, but inherits an architecture from "
+            f"{parent_name}, so these entries have no effect. Give it an architecture of its own",
+            UserWarning,
+            stacklevel=2,
+        )
+    return parent | child
+
+
+def upgrade_configuration(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Turn the network entries of the layout before v2.3 into ``architecture``, in place; returns ``configuration``.
+
+    Does nothing when ``architecture`` is there already. Raises PlansError for a missing entry or an unknown class.
+    """
+    if "architecture" in configuration:
+        return configuration
+    missing = [key for key in LEGACY_KEYS if key not in configuration and key != "num_pool_per_axis"]
+    if missing:
+        raise PlansError(
+            "a configuration has no architecture, and for one in the layout before v2.3 these entries are missing: "
+            + ", ".join(missing)
+        )
+    warnings.warn(
+        "Detected old nnU-Net plans format. The network entries were translated to 'architecture' in memory; the file "
+        "is unchanged and goes on working",
+        UserWarning,
+        stacklevel=2,
+    )
+    old = {key: configuration.pop(key, None) for key in LEGACY_KEYS}
+    configuration["architecture"] = _architecture_from_legacy(old, dim=len(configuration["patch_size"]))
+    return configuration
+
+
+def _architecture_from_legacy(old: Mapping[str, Any], dim: int) -> dict[str, Any]:
+    class_name = old["UNet_class_name"]
+    if class_name not in _CLASS_PATHS:
+        raise PlansError(f"UNet_class_name is {class_name!r}; known are {', '.join(_CLASS_PATHS)}")
+    n_stages = len(old["n_conv_per_stage_encoder"])
+    features = [min(old["UNet_base_num_features"] * 2**i, old["unet_max_num_features"]) for i in range(n_stages)]
+    depth_key = "n_conv_per_stage" if class_name == "PlainConvUNet" else "n_blocks_per_stage"
+    return architecture_entry(
+        _CLASS_PATHS[class_name],
+        dim,
+        features,
+        old["conv_kernel_sizes"],
+        old["pool_op_kernel_sizes"],
+        {depth_key: old["n_conv_per_stage_encoder"], "n_conv_per_stage_decoder": old["n_conv_per_stage_decoder"]},
+    )
+
+
+def architecture_entry(
+    network_class_name: str,
+    dim: int,
+    features_per_stage: Sequence[int],
+    kernel_sizes: Sequence[Sequence[int]],
+    strides: Sequence[Sequence[int]],
+    depths: Mapping[str, Sequence[int]],
+) -> dict[str, Any]:
+    """An ``architecture`` entry with nnU-Net's constant choices (instance norm, leaky ReLU, biases, no dropout).
+
+    ``dim`` is 2 or 3; ``depths`` holds convolutions or blocks per stage under their keys. Key order is as in files.
+    """
+    return {
+        "network_class_name": network_class_name,
+        "arch_kwargs": {
+            "n_stages": len(features_per_stage),
+            "features_per_stage": list(features_per_stage),
+            "conv_op": f"torch.nn.modules.conv.Conv{dim}d",
+            "kernel_sizes": kernel_sizes,
+            "strides": strides,
+            **depths,
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dim}d",
+            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+def validate_configuration(
+    configuration: Mapping[str, Any], where: str, num_channels: int | None = None, for_network: bool = True
+) -> None:
+    """Check a resolved, upgraded configuration against itself, so that a wrong edit is reported before any work starts.
+
+    Checks lengths of patch size, spacing, normalization entries; positive values; stage counts; that the patch size is
+    divisible by the strides. ``where`` names the plans and the configuration; ``for_network=False`` leaves out what
+    only matters for the network. Raises PlansError listing every problem.
+    """
+    problems = _shape_problems(configuration)
+    if num_channels is not None:
+        problems += _channel_problems(configuration, num_channels)
+    if for_network:
+        problems += _architecture_problems(configuration)
+    if problems:
+        raise PlansError(f"{where}:\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def _shape_problems(configuration: Mapping[str, Any]) -> list[str]:
+    problems = []
+    missing = [k for k in ("data_identifier", "batch_size", "patch_size", "spacing") if k not in configuration]
+    if missing:
+        return [f"the entries {', '.join(missing)} are missing (and not inherited)"]
+    patch, spacing = configuration["patch_size"], configuration["spacing"]
+    if len(patch) not in (2, 3):
+        problems.append(f"patch_size is {list(patch)}; it must have 2 or 3 values")
+    if len(spacing) != len(patch):
+        problems.append(
+            f"spacing is {list(spacing)}, {len(spacing)} values, but patch_size is {list(patch)}, {len(patch)} values; "
+            "both follow the axes of the image after transposing, so correct one of them"
+        )
+    if any(not isinstance(s, (int, float)) or s <= 0 for s in spacing):
+        problems.append(f"spacing is {list(spacing)}; all values must be positive numbers (mm)")
+    if any(not isinstance(p, int) or p <= 0 for p in patch):
+        problems.append(f"patch_size is {list(patch)}; all values must be positive integers (voxels)")
+    if not isinstance(configuration["batch_size"], int) or configuration["batch_size"] < 1:
+        problems.append(f"batch_size is {configuration['batch_size']!r}; it must be a positive integer")
+    return problems
+
+
+def _channel_problems(configuration: Mapping[str, Any], num_channels: int) -> list[str]:
+    return [
+        f"{key} has {len(configuration[key])} entries; dataset.json has {num_channels} channels, each needs one"
+        for key in ("normalization_schemes", "use_mask_for_norm")
+        if key in configuration and len(configuration[key]) != num_channels
+    ]
+
+
+def _architecture_problems(configuration: Mapping[str, Any]) -> list[str]:
+    problems: list[str] = []
+    kwargs = configuration["architecture"].get("arch_kwargs", {})
+    patch = configuration["patch_size"]
+    strides, n_stages = kwargs.get("strides"), kwargs.get("n_stages")
+    for key, difference in (
+        ("features_per_stage", 0),
+        ("kernel_sizes", 0),
+        ("strides", 0),
+        ("n_conv_per_stage", 0),
+        ("n_blocks_per_stage", 0),
+        ("n_conv_per_stage_decoder", 1),
+    ):
+        value = kwargs.get(key)
+        if isinstance(value, (list, tuple)) and n_stages is not None and len(value) != n_stages - difference:
+            problems.append(
+                f"architecture.arch_kwargs.{key} has {len(value)} entries; "
+                f"with n_stages {n_stages} it needs {n_stages - difference}"
+            )
+    if not isinstance(strides, (list, tuple)):
+        return problems
+    per_stage = [[s] * len(patch) if isinstance(s, int) else list(s) for s in strides]
+    if any(len(s) != len(patch) for s in per_stage):
+        problems.append(
+            f"architecture.arch_kwargs.strides is {per_stage}; each needs {len(patch)} values like patch_size"
+        )
+        return problems
+    divisor = [1] * len(patch)
+    for stride in per_stage:
+        divisor = [d * s for d, s in zip(divisor, stride)]
+    if any(p % d for p, d in zip(patch, divisor)):
+        nearest = [max(d, round(p / d) * d) for p, d in zip(patch, divisor)]
+        problems.append(
+            f"patch_size is {list(patch)}, which is not divisible by the product of the strides, {divisor}; "
+            f"the nearest that is: {nearest}"
+        )
+    return problems
