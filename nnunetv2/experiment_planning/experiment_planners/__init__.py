@@ -1,0 +1,1 @@
+"""Planners: public classes of hooks around pure functions."""

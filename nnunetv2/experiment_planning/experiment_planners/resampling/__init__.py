@@ -1,0 +1,1 @@
+"""Planners that resample in another way."""

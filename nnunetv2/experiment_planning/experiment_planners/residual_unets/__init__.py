@@ -1,0 +1,1 @@
+"""Planners for U-Nets with residual encoder."""
