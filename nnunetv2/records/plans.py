@@ -52,7 +52,7 @@ def _resolve(plans: Mapping[str, Any], name: str, visited: tuple[str, ...]) -> d
     if name not in configurations:
         asked_by = f" (named in inherits_from of {visited[-1]})" if visited else ""
         raise PlansError(
-            f"{plans_title(plans)}: no configuration is called {name!r}{asked_by}. There are: {', '.join(configurations)}"
+            f"{plans_title(plans)}: no configuration {name!r}{asked_by}. There are: {', '.join(configurations)}"
         )
     if name in visited:
         chain = " -> ".join([*visited, name])
