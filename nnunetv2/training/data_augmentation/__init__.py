@@ -1,0 +1,1 @@
+"""Random transforms of training patches, and the patch geometry they need."""
