@@ -37,6 +37,10 @@ class ImageError(NNUNetError, RuntimeError, ValueError):
     """An image or segmentation cannot be read, written or combined with the others of its case."""
 
 
+class MissingImageError(ImageError, FileNotFoundError):
+    """An image or segmentation file does not exist."""
+
+
 class PlansError(NNUNetError, ValueError, RuntimeError):
     """A plans file contradicts itself, or asks for something that does not exist."""
 

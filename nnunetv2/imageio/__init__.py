@@ -1,0 +1,1 @@
+"""Reading images and label maps into arrays, and writing label maps: one module per library, one contract for all."""

@@ -1,0 +1,144 @@
+"""NIfTI, NRRD, MetaImage and GIPL through SimpleITK: 2D, 3D, and 4D with the channels as fourth axis.
+
+ITK counts axes X, Y, Z; arrays here are (Z, Y, X). Lengths are in mm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from nnunetv2.errors import ImageError
+from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.imageio.builtin_readers import endings_of
+from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
+from nnunetv2.imageio.complete_files import require_complete
+from nnunetv2.imageio.file_access import own_block, reading, writing
+from nnunetv2.imageio.label_values import as_stored_labels
+
+# Spacing of the made-up first axis of 2D images, in multiples of the coarser real one: far above any threshold for
+# anisotropy, so that planning never treats it as a spatial axis. Stored in fingerprints.
+_FLAT_AXIS_SPACING_FACTOR = 999
+
+
+class SimpleITKIO(BaseReaderWriter):
+    """Images as SimpleITK reads them, axes in file order; the default for ``.nii.gz``.
+
+    ``properties["sitk_stuff"]`` holds spacing, origin and direction in ITK's order.
+    """
+
+    supported_file_endings = endings_of("SimpleITKIO")
+
+    def read_images(self, image_fnames: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """See BaseReaderWriter. Files may be 2D, 3D, 4D (last axis is the channel) or have vector pixels."""
+        return stack_channels([_channel_file(_read(path), path) for path in image_fnames])
+
+    def read_seg(self, seg_fname: str) -> tuple[np.ndarray, dict[str, Any]]:
+        """See BaseReaderWriter."""
+        return label_map(_channel_file(_read(seg_fname), seg_fname))
+
+    def write_seg(self, seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> None:
+        """See BaseReaderWriter. A label map of 4D images gets the geometry of their three spatial axes."""
+        _write(_label_image(seg, output_fname, properties), output_fname)
+
+
+class SimpleITKIOWithReorient(SimpleITKIO):
+    """3D images turned to a given orientation while reading, and label maps turned back while writing.
+
+    ``properties["sitk_stuff"]`` holds the geometry after turning, and ``original_orientation`` as three letters.
+    """
+
+    def read_images(self, image_fnames: Sequence[str], orientation: str = "RAS") -> tuple[np.ndarray, dict[str, Any]]:
+        """See BaseReaderWriter; ``orientation`` names the directions in which the file's three axes shall grow."""
+        files = [_reoriented_file(path, orientation) for path in image_fnames]
+        images, properties = stack_channels(files)
+        last = files[-1].properties["sitk_stuff"]["original_orientation"]
+        return images, properties | {"sitk_stuff": properties["sitk_stuff"] | {"original_orientation": last}}
+
+    def read_seg(self, seg_fname: str, orientation: str = "RAS") -> tuple[np.ndarray, dict[str, Any]]:
+        """See BaseReaderWriter and ``read_images``."""
+        return label_map(_reoriented_file(seg_fname, orientation))
+
+    def write_seg(self, seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> None:
+        """See BaseReaderWriter; the file gets the orientation the image had."""
+        image = _label_image(seg, output_fname, properties)
+        original = own_block(properties["sitk_stuff"], "original_orientation", output_fname)
+        _write(sitk.DICOMOrient(image, original), output_fname)
+
+
+def _read(path: str) -> sitk.Image:
+    with reading(path) as name:
+        require_complete(name)
+        try:
+            return sitk.ReadImage(name)
+        except RuntimeError as error:
+            if "orthonormal" not in str(error):
+                raise
+            raise ImageError(
+                f"{name} cannot be read by SimpleITK: its axes are not perpendicular. Set "
+                '"overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample the image'
+            ) from error
+
+
+def _channel_file(image: sitk.Image, path: str) -> ChannelFile:
+    array = sitk.GetArrayViewFromImage(image)
+    rank = image.GetDimension()
+    spacing = [abs(s) for s in image.GetSpacing()[::-1]]
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        if rank == 4:
+            raise ImageError(f"{path} is 4D with several values per voxel; save one file per channel")
+        array = np.moveaxis(array, -1, 0)
+    elif rank in (2, 3):
+        array = array[None]
+    if rank == 2:
+        array = array[:, None]
+        spacing = [_FLAT_AXIS_SPACING_FACTOR * max(spacing), *spacing]
+    elif rank == 4:
+        spacing = spacing[1:]
+    elif rank != 3:
+        raise ImageError(f"{path} has {rank} axes; 2D, 3D, and 4D with the channels as last axis can be read")
+    properties = {
+        "sitk_stuff": {
+            "spacing": image.GetSpacing(),
+            "origin": image.GetOrigin(),
+            "direction": image.GetDirection(),
+        },
+        "spacing": [np.float64(s) for s in spacing],
+    }
+    return ChannelFile(path=path, array=array, properties=properties, owner=image)
+
+
+def _reoriented_file(path: str, orientation: str) -> ChannelFile:
+    image = _read(path)
+    if image.GetDimension() != 3:
+        raise ImageError(
+            f"{path} has {image.GetDimension()} axes; SimpleITKIOWithReorient turns 3D images only. Use SimpleITKIO"
+        )
+    original = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    file = _channel_file(sitk.DICOMOrient(image, orientation), path)
+    file.properties["sitk_stuff"]["original_orientation"] = original
+    return file
+
+
+def _label_image(seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> sitk.Image:
+    """Label map (Z, Y, X) as an ITK image with the geometry in properties; 2D when the image was."""
+    labels = as_stored_labels(seg, output_fname)
+    geometry = own_block(properties, "sitk_stuff", output_fname)
+    rank = len(geometry["spacing"])
+    kept = min(rank, 3)
+    if kept == 2 and labels.shape[0] != 1:
+        raise ImageError(f"{output_fname} was not written: the image is 2D, but the label map has shape {seg.shape}")
+    image = sitk.GetImageFromArray(labels[0] if kept == 2 else labels)
+    image.SetSpacing(geometry["spacing"][:kept])
+    image.SetOrigin(geometry["origin"][:kept])
+    direction = np.asarray(geometry["direction"], dtype=float).reshape(rank, rank)[:kept, :kept]
+    image.SetDirection(direction.ravel().tolist())
+    return image
+
+
+def _write(image: sitk.Image, output_fname: str) -> None:
+    with writing(output_fname) as temporary:
+        sitk.WriteImage(image, str(temporary), True)
