@@ -6,7 +6,8 @@ Every class also extends the built-in exceptions that callers of nnU-Net v2 alre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class NNUNetError(Exception):
@@ -23,6 +24,18 @@ class FileContentError(NNUNetError, ValueError, RuntimeError):
 
 class DatasetError(NNUNetError, RuntimeError, ValueError, AssertionError):
     """dataset.json, the raw folder or the cases in it are not usable as they are."""
+
+
+class IntegrityError(DatasetError):
+    """A raw data set has problems; ``problems`` holds the sentence for each of them."""
+
+    def __init__(self, where: str, problems: Sequence[str]):
+        self.where, self.problems = where, tuple(problems)
+        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
+        super().__init__(f"{where} has {count}:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+
+    def __reduce__(self):
+        return type(self), (self.where, self.problems)
 
 
 class LabelsError(DatasetError):
@@ -68,11 +81,18 @@ class WorkerError(NNUNetError, RuntimeError):
 class CaseFailures(WorkerError):
     """Some cases of a batch failed; the others were finished.
 
-    ``failures`` maps the case id to the exception that ended it.
+    ``failures`` maps the case id to the exception that ended it, ``results`` the finished cases to their results.
     """
 
-    def __init__(self, what: str, failures: Mapping[str, BaseException], total: int):
+    def __init__(
+        self,
+        what: str,
+        failures: Mapping[str, BaseException],
+        total: int,
+        results: Mapping[str, Any] | None = None,
+    ):
         self.failures = dict(failures)
+        self.results = dict(results or {})
         lines = [f"  {case}: {type(error).__name__}: {error}" for case, error in self.failures.items()]
         super().__init__(
             f"{what}: {len(self.failures)} of {total} cases failed, the others are done.\n" + "\n".join(lines)
@@ -80,4 +100,4 @@ class CaseFailures(WorkerError):
         self._what, self._total = what, total
 
     def __reduce__(self):
-        return type(self), (self._what, self.failures, self._total)
+        return type(self), (self._what, self.failures, self._total, self.results)

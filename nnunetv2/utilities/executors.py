@@ -46,7 +46,8 @@ def map_cases(
     failures = {case: outcome for case, outcome in outcomes.items() if isinstance(outcome, _Failure)}
     if failures:
         errors = {case: failure.error for case, failure in failures.items()}
-        raise CaseFailures(what, errors, len(cases)) from next(iter(errors.values()))
+        results = {case: outcome for case, outcome in outcomes.items() if case not in failures}
+        raise CaseFailures(what, errors, len(cases), results) from next(iter(errors.values()))
     return {case: outcomes[case] for case, _ in cases}
 
 
