@@ -1,7 +1,7 @@
 """What the side-by-side proofs share: a work folder per implementation, and running its commands there.
 
-"Ours" is the Python that runs the script; "upstream" is the Python of an environment in which upstream nnunetv2 2.8.1 is
-installed, given as an argument. Both get the same raw data and the same variables, and are only driven by commands.
+"Ours" is the Python that runs the script; "upstream" is the Python of an environment with upstream nnunetv2 2.8.1,
+given as an argument. Both get the same raw data and the same variables, and are only driven by commands.
 """
 
 from __future__ import annotations
