@@ -1,0 +1,1 @@
+"""Cropping to the part of an image that is not zero."""

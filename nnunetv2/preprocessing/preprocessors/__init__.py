@@ -1,0 +1,1 @@
+"""Preprocessors: the steps for one case and for a whole data set."""
