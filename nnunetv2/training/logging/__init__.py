@@ -1,0 +1,1 @@
+"""What a training writes down: values per epoch, text lines, a picture."""

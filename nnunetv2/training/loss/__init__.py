@@ -1,0 +1,1 @@
+"""Losses of the default trainer and its variants."""

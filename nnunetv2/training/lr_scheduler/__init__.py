@@ -1,0 +1,1 @@
+"""Learning rate as a closed formula of the epoch."""
