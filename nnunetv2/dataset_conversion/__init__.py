@@ -1,0 +1,1 @@
+"""Making raw data sets: writing dataset.json."""
