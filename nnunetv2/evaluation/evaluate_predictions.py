@@ -21,8 +21,9 @@ from nnunetv2.evaluation.metrics import (
     undefined_labels,
 )
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.imageio.builtin_readers import BUILTIN_READERS
+from nnunetv2.imageio.channel_files import position_differences
 from nnunetv2.imageio.reader_writer_registry import (
-    LIST_OF_IO_CLASSES,
     determine_reader_writer_from_dataset_json,
     determine_reader_writer_from_file_ending,
 )
@@ -79,16 +80,19 @@ def compute_metrics(
         metrics = label_metrics(reference, prediction, labels_or_regions, ignore_label)
     except ImageError as error:
         raise ImageError(f"{prediction_file} cannot be compared with {reference_file}: {error}") from error
-    _warn_of_other_spacing(reference_file, reference_properties, prediction_file, prediction_properties)
+    _warn_of_other_geometry(reference_file, reference_properties, prediction_file, prediction_properties)
     return {"reference_file": reference_file, "prediction_file": prediction_file, "metrics": metrics}
 
 
-def _warn_of_other_spacing(reference_file: str, reference: dict, prediction_file: str, prediction: dict) -> None:
-    expected, found = list(reference["spacing"]), list(prediction["spacing"])
+def _warn_of_other_geometry(reference_file: str, reference: dict, prediction_file: str, prediction: dict) -> None:
+    different = position_differences(reference, prediction)
+    expected, found = (tuple(float(step) for step in properties["spacing"]) for properties in (reference, prediction))
     if not np.allclose(expected, found):
+        different = "; ".join(filter(None, (f"spacing ({expected} and {found})", different)))
+    if different:
         logger.warning(
-            "%s has spacing %s, its reference %s has %s; voxels are compared one by one all the same",
-            *(prediction_file, found, reference_file, expected),
+            "%s and %s differ in %s; voxels are compared one by one all the same",
+            *(reference_file, prediction_file, different),
         )
 
 
@@ -218,7 +222,7 @@ def compute_metrics_on_folder_simple(
     example = first_image(folder_ref)
     file_ending = image_ending(example)
     reader_class = determine_reader_writer_from_file_ending(
-        file_ending, join(folder_ref, example), allow_nonmatching_filename=True, verbose=False
+        file_ending, join(folder_ref, example), allow_nonmatching_filename=not _known_endings(example), verbose=False
     )
     return compute_metrics_on_folder(
         folder_ref,
@@ -234,7 +238,7 @@ def compute_metrics_on_folder_simple(
 
 
 def first_image(folder: PathLike) -> str:
-    """Alphabetically first file of ``folder`` with an ending that some reader knows, else the first that is not JSON.
+    """Alphabetically first file of ``folder`` with an ending that our readers know, else the first that is not JSON.
 
     Raises DatasetError when there is none.
     """
@@ -255,5 +259,5 @@ def image_ending(file_name: PathLike) -> str:
 
 
 def _known_endings(name: str) -> list[str]:
-    endings = {ending for reader in LIST_OF_IO_CLASSES for ending in reader.supported_file_endings}
+    endings = {ending for reader in BUILTIN_READERS.values() for ending in reader.file_endings}
     return [ending for ending in endings if name.lower().endswith(ending)]
