@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -34,3 +35,22 @@ def function_by_name(name: str) -> Callable[..., Any]:
     imported_when_called.__module__, _, imported_when_called.__name__ = name.rpartition(".")
     imported_when_called.__qualname__ = imported_when_called.__name__
     return imported_when_called
+
+
+class NamedClass:
+    """A class attribute that stands for a class by its dotted name and imports it when read.
+
+    Assigning a real class on an instance or in a subclass replaces it.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __get__(self, instance: object, owner: type) -> type:
+        return import_object(self.name)
+
+
+def dotted_name_of_attribute(instance: object, attribute: str) -> str:
+    """Dotted name of the class held by ``attribute``, without importing what a ``NamedClass`` stands for."""
+    held = inspect.getattr_static(instance, attribute)
+    return held.name if isinstance(held, NamedClass) else dotted_name(getattr(instance, attribute))

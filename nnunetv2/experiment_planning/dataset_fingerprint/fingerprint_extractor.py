@@ -1,0 +1,218 @@
+"""The fingerprint of a data set: shapes, spacings and foreground intensities, measured case by case."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os.path import isfile, join
+from typing import Any
+
+import numpy as np
+
+from nnunetv2.errors import DatasetError, ImageError
+from nnunetv2.experiment_planning.dataset_fingerprint.foreground_samples import (
+    CaseSamples,
+    ChannelPool,
+    intensity_statistics,
+)
+from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
+from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
+from nnunetv2.records.dataset_json import channel_names_of
+from nnunetv2.records.files import read_json, write_json
+from nnunetv2.records.fingerprint import Fingerprint
+from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON
+from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+from nnunetv2.utilities.executors import map_cases
+from nnunetv2.utilities.json_export import plain_value
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
+
+logger = logging.getLogger(__name__)
+
+# Every published fingerprint was sampled with this seed.
+SEED = 1234
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseMeasurements:
+    """What the fingerprint takes from one case."""
+
+    shape: tuple[int, ...]
+    """Voxels per axis (Z, Y, X) after cropping to the nonzero box."""
+    spacing: tuple[float, ...]
+    """In mm, same order."""
+    relative_size: float
+    """Volume of the box over the volume of the image."""
+    samples: CaseSamples
+    """Foreground intensities per channel."""
+
+
+class DatasetFingerprintExtractor:
+    """Measures all training cases of a data set and writes dataset_fingerprint.json.
+
+    A subclass may replace ``run``, ``analyze_case``, or the number of samples,
+    ``num_foreground_voxels_for_intensitystats`` (per channel, over all cases).
+    """
+
+    def __init__(self, dataset_name_or_id: str | int, num_processes: int = 8, verbose: bool = False):
+        self.dataset_name = str(maybe_convert_to_dataset_name(dataset_name_or_id))
+        self.input_folder = join(nnUNet_raw, self.dataset_name)
+        self.dataset_json = read_json(join(self.input_folder, DATASET_JSON))
+        self.dataset = get_filenames_of_train_images_and_targets(self.input_folder, self.dataset_json)
+        self.num_processes = num_processes
+        self.verbose = verbose
+        self.show_progress_bar = True
+        self.num_foreground_voxels_for_intensitystats = 1e8
+
+    @staticmethod
+    def collect_foreground_intensities(
+        segmentation: np.ndarray, images: np.ndarray, seed: int = SEED, num_samples: int = 10000
+    ) -> tuple[list[Any], list[dict[str, float]]]:
+        """Per channel ``num_samples`` random foreground intensities, and the statistics of all foreground voxels.
+
+        ``segmentation`` (1, Z, Y, X), ``images`` (C, Z, Y, X). Foreground is every label above 0, the ignore label
+        included. Without foreground a channel's samples are an empty list and its statistics NaN. Raises ImageError.
+        """
+        state = np.random.RandomState(seed)
+        samples: list[Any] = []
+        statistics: list[dict[str, float]] = []
+        for voxels in foreground_voxels(segmentation, images):
+            samples.append(state.choice(voxels, num_samples, replace=True) if voxels.size else [])
+            statistics.append(_case_statistics(voxels))
+        return samples, statistics
+
+    @staticmethod
+    def analyze_case(
+        image_files: Sequence[str], segmentation_file: str, reader_writer_class: type, num_samples: int = 10000
+    ) -> tuple[tuple[int, ...], list[float], list[Any], list[dict[str, float]], float]:
+        """Measure one case: shape after cropping, spacing (mm), samples, statistics, relative size after cropping."""
+        images, segmentation, spacing, relative_size = _read_cropped(
+            image_files, segmentation_file, reader_writer_class
+        )
+        samples, statistics = DatasetFingerprintExtractor.collect_foreground_intensities(
+            segmentation, images, num_samples=num_samples
+        )
+        return images.shape[1:], spacing, samples, statistics, relative_size
+
+    def run(self, overwrite_existing: bool = False) -> dict[str, Any]:
+        """Content of dataset_fingerprint.json, which is made unless it exists (or ``overwrite_existing``).
+
+        Raises DatasetError when the data set has no foreground or no cases, CaseFailures when cases cannot be read.
+        """
+        path = join(nnUNet_preprocessed, self.dataset_name, FINGERPRINT_JSON)
+        if isfile(path) and not overwrite_existing:
+            logger.info("%s exists and is used (--clean makes it again)", path)
+            return read_json(path)
+        if not self.dataset:
+            raise DatasetError(f"{self.input_folder} has no training cases")
+        measurements = self._measure_cases()
+        self._check_channels(measurements)
+        fingerprint = self._aggregate(list(measurements.values())).to_json()
+        write_json(path, fingerprint)
+        logger.info("%s: %d cases", path, len(measurements))
+        return fingerprint
+
+    def _measure_cases(self) -> dict[str, CaseMeasurements]:
+        example = next(iter(self.dataset.values()))["images"][0]
+        reader = determine_reader_writer_from_dataset_json(self.dataset_json, example, verbose=self.verbose)
+        num_samples = int(self.num_foreground_voxels_for_intensitystats // len(self.dataset))
+        replaced = type(self).analyze_case is not DatasetFingerprintExtractor.analyze_case
+        results = map_cases(
+            self.analyze_case if replaced else measure_case,
+            [(case, (files["images"], files["label"], reader, num_samples)) for case, files in self.dataset.items()],
+            self.num_processes,
+            what=f"fingerprint of {self.dataset_name}",
+            show_progress=self.show_progress_bar,
+        )
+        return {case: _from_analyze_case(result) for case, result in results.items()} if replaced else results
+
+    def _check_channels(self, measurements: dict[str, CaseMeasurements]) -> None:
+        source = join(self.input_folder, DATASET_JSON)
+        wanted = len(channel_names_of(self.dataset_json, source))
+        wrong = {case: len(m.samples.channels) for case, m in measurements.items() if len(m.samples.channels) != wanted}
+        if wrong:
+            listing = ", ".join(f"{case} ({count})" for case, count in list(wrong.items())[:10])
+            raise DatasetError(
+                f"{source} names {wanted} channel(s), but {len(wrong)} case(s) have another number: {listing}. "
+                "Add the missing channel files or correct channel_names"
+            )
+
+    def _aggregate(self, measurements: list[CaseMeasurements]) -> Fingerprint:
+        pool = ChannelPool(m.samples for m in measurements)
+        channels = {}
+        for channel in range(len(measurements[0].samples.channels)):
+            samples = pool.next_channel()
+            if not samples.size:
+                raise DatasetError(
+                    f"no case of {self.input_folder} has a label above 0, so there is nothing to segment and no "
+                    "intensity to measure. Check labelsTr and the labels in dataset.json"
+                )
+            channels[str(channel)] = intensity_statistics(samples)
+        return Fingerprint(
+            foreground_intensity_properties_per_channel=channels,
+            median_relative_size_after_cropping=float(np.median([m.relative_size for m in measurements])),
+            shapes_after_crop=[[int(n) for n in m.shape] for m in measurements],
+            spacings=[plain_value(list(m.spacing)) for m in measurements],
+        )
+
+
+def measure_case(
+    image_files: Sequence[str], segmentation_file: str, reader_writer_class: type, num_samples: int
+) -> CaseMeasurements:
+    """Measure one case like ``analyze_case``, but leave out what the fingerprint does not need."""
+    images, segmentation, spacing, relative_size = _read_cropped(image_files, segmentation_file, reader_writer_class)
+    voxels = foreground_voxels(segmentation, images)
+    return CaseMeasurements(
+        shape=images.shape[1:],
+        spacing=tuple(spacing),
+        relative_size=relative_size,
+        samples=CaseSamples.prepare(voxels, num_samples, SEED),
+    )
+
+
+def foreground_voxels(segmentation: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
+    """Per channel of ``images`` (C, Z, Y, X) the intensities where ``segmentation`` (1, Z, Y, X) is above 0; 1D.
+
+    The ignore label is above 0 and counts. Raises ImageError for other dimensions and for NaN.
+    """
+    if images.ndim != 4 or segmentation.ndim != 4:
+        raise ImageError(
+            f"images of shape {images.shape} and segmentation of shape {segmentation.shape} need 4 axes: C, Z, Y, X"
+        )
+    for name, array in (("image", images), ("segmentation", segmentation)):
+        if np.isnan(array).any():
+            raise ImageError(f"the {name} contains NaN; replace these voxels before going on")
+    mask = segmentation[0] > 0
+    return [channel[mask] for channel in images]
+
+
+def _read_cropped(
+    image_files: Sequence[str], segmentation_file: str, reader_writer_class: type
+) -> tuple[np.ndarray, np.ndarray, list[float], float]:
+    """Image and segmentation cropped to the nonzero box, spacing in mm, and the box's share of the volume."""
+    reader = reader_writer_class()
+    images, properties = reader.read_images(image_files)
+    segmentation, _ = reader.read_seg(segmentation_file)
+    full = images.shape[1:]
+    images, segmentation, _ = crop_to_nonzero(images, segmentation)
+    return images, segmentation, properties["spacing"], float(np.prod(images.shape[1:]) / np.prod(full))
+
+
+def _from_analyze_case(result: Sequence[Any]) -> CaseMeasurements:
+    """The result of an ``analyze_case`` that somebody replaced."""
+    shape, spacing, samples, _, relative_size = result
+    channels = [np.asarray(channel) if len(channel) else np.empty(0) for channel in samples]
+    return CaseMeasurements(
+        shape=tuple(shape),
+        spacing=tuple(spacing),
+        relative_size=relative_size,
+        samples=CaseSamples(channels=channels, num_samples=max((c.size for c in channels), default=0)),
+    )
+
+
+def _case_statistics(voxels: np.ndarray) -> dict[str, float]:
+    if not voxels.size:
+        names = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
+        return dict.fromkeys(names, float("nan"))
+    return intensity_statistics(voxels.copy())
