@@ -41,6 +41,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 __all__ = [
     "compute_metrics",
+    "compute_metrics_of_cases",
     "compute_metrics_on_folder",
     "compute_metrics_on_folder2",
     "compute_metrics_on_folder_simple",
@@ -116,16 +117,39 @@ def compute_metrics_on_folder(
     if output_file is not None and not str(output_file).endswith(".json"):
         raise UsageError(f"the metrics are written as JSON, so the output file {output_file} must end with .json")
     names = _names_to_compare(folder_ref, folder_pred, file_ending, chill)
+    cases = [name[: -len(file_ending)] for name in names]
+    return compute_metrics_of_cases(
+        cases,
+        folder_ref,
+        folder_pred,
+        output_file,
+        image_reader_writer,
+        file_ending,
+        regions_or_labels,
+        ignore_label,
+        num_processes,
+    )
+
+
+def compute_metrics_of_cases(
+    cases: Sequence[str],
+    folder_ref: str,
+    folder_pred: str,
+    output_file: str | None,
+    image_reader_writer: BaseReaderWriter,
+    file_ending: str,
+    regions_or_labels: Sequence[int | Sequence[int]],
+    ignore_label: int | None = None,
+    num_processes: int | None = None,
+) -> dict:
+    """``compute_metrics_on_folder`` for the named cases only, whatever else lies in the folders."""
     wanted = [plain_label_or_region(item) for item in regions_or_labels]
-    cases = [
-        (
-            name[: -len(file_ending)],
-            (join(folder_ref, name), join(folder_pred, name), image_reader_writer, wanted, ignore_label),
-        )
-        for name in names
-    ]
+    tasks = []
+    for case in cases:
+        reference, prediction = (join(folder, case + file_ending) for folder in (folder_ref, folder_pred))
+        tasks.append((case, (reference, prediction, image_reader_writer, wanted, ignore_label)))
     workers = default_num_processes() if num_processes is None else num_processes
-    per_case = list(map_cases(compute_metrics, cases, workers, what="evaluation").values())
+    per_case = list(map_cases(compute_metrics, tasks, workers, what="evaluation").values())
     mean = mean_over_cases([case["metrics"] for case in per_case])
     result = {"metric_per_case": per_case, "mean": mean, "foreground_mean": mean_over_foreground(mean)}
     _report_undefined_labels(mean)
