@@ -45,3 +45,10 @@ def start_augmenters(
     for augmenter in augmenters:
         next(augmenter)
     return augmenters
+
+
+def stop_augmenters(*augmenters: Augmenter | None) -> None:
+    """End the worker processes of ``augmenters``; what runs in this process, and None, needs nothing."""
+    for augmenter in augmenters:
+        if isinstance(augmenter, NonDetMultiThreadedAugmenter):
+            augmenter._finish()
