@@ -39,8 +39,8 @@ def crop(array: np.ndarray, box: Box) -> np.ndarray:
 def insert(target: np.ndarray, part: np.ndarray, box: Box) -> np.ndarray:
     """Write ``part`` into ``target`` at ``box``, in place; what sticks out of ``target`` is left away.
 
-    ``target`` and ``part`` may be arrays or tensors; leading axes must agree. Returns ``target``. Raises ValueError when
-    ``part`` has not the size of the box.
+    ``target`` and ``part`` may be arrays or tensors; leading axes must agree. Returns ``target``.
+    Raises ValueError when ``part`` has not the size of the box.
     """
     sizes = [end - first for first, end in box]
     if list(part.shape[len(part.shape) - len(box) :]) != sizes:

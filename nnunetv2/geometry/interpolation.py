@@ -73,7 +73,7 @@ def linear_taps(old: int, new: int) -> LinearTaps:
 def operator(old_length: int, new_length: int, order: int) -> np.ndarray:
     """Matrix that resizes an axis: (new, old) float64, read-only; every row sums to 1.
 
-    ``order`` is 0 (nearest, halves go up), 1 (linear) or 3 (cubic spline interpolant of the signal continued by its edge
+    ``order`` is 0 (nearest, halves go up), 1 (linear) or 3 (cubic spline through the signal continued by its edge
     values). Raises ValueError for another order.
     """
     return _frozen(_rows(coordinates(old_length, new_length), old_length, order))
@@ -81,9 +81,10 @@ def operator(old_length: int, new_length: int, order: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def operator_blocks(old_length: int, new_length: int, order: int, rows_per_block: int = 32) -> tuple[Block, ...]:
-    """The same matrix cut into runs of rows, each with only the columns it needs. Together they equal ``operator`` to 1e-11.
+    """The same matrix cut into runs of rows, each with only the columns it needs.
 
-    Far spline weights (below 4e-12) are dropped, so the cost of a product grows linearly with the axis length.
+    Together they equal ``operator`` to 1e-11: far spline weights (below 4e-12) are dropped, so the cost of a product
+    grows linearly with the axis length.
     """
     x = coordinates(old_length, new_length)
     reach = _SPLINE_REACH if order == 3 else 1
@@ -118,7 +119,7 @@ def _rows(x: np.ndarray, n: int, order: int) -> np.ndarray:
 def _spline_rows(x: np.ndarray, n: int) -> np.ndarray:
     """Cubic spline weights of a signal f continued by f[0] and f[n-1] without end.
 
-    With coefficients c the spline is ``sum_i c_i B(x - i)``. Inside, ``c_{i-1} + 4 c_i + c_{i+1} = 6 f_i``; outside, the
+    With coefficients c the spline is ``sum_i c_i B(x - i)``. Inside, ``c_{i-1} + 4 c_i + c_{i+1} = 6 f_i``; the outer
     bounded solution is ``c_{-j} = f_0 + z^j (c_0 - f_0)``. So the taps outside fold into c_0 and f_0, which leaves
     ``rows = taps_on_c @ inverse(A) @ diag(r) + taps_on_f`` with a symmetric tridiagonal A.
     """

@@ -32,8 +32,8 @@ def crop_to_nonzero(
 
     Returns
     -------
-    data, cropped (a view); seg, cropped (a copy; int8 with 0 and ``nonzero_label`` if there was none); the box as a list
-    of ``[first, end]`` per spatial axis. Raises ImageError when the spatial shapes differ.
+    data, cropped (a view); seg, cropped (a copy; int8 with 0 and ``nonzero_label`` if there was none); the box as a
+    list of ``[first, end]`` per spatial axis. Raises ImageError when the spatial shapes differ.
     """
     if seg is not None and seg.shape[1:] != data.shape[1:]:
         raise ImageError(

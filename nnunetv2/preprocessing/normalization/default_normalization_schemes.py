@@ -47,7 +47,7 @@ class ImageNormalization(ABC):
 
     @abstractmethod
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
-        """Normalized copy of ``image`` (Z, Y, X) in the target dtype; ``seg`` has the same shape, -1 outside the mask."""
+        """Normalized copy of ``image`` (Z, Y, X) in the target dtype; ``seg`` (Z, Y, X) is -1 outside the mask."""
 
 
 class ZScoreNormalization(ImageNormalization):
@@ -101,7 +101,8 @@ class CTNormalization(ImageNormalization):
         missing = [key for key in self.needed_properties if key not in self.intensityproperties]
         if missing:
             raise PlansError(
-                f"CTNormalization needs {', '.join(missing)} in foreground_intensity_properties_per_channel of the plans"
+                f"CTNormalization needs {', '.join(missing)}, "
+                "but foreground_intensity_properties_per_channel of the plans lacks them"
             )
         low, high, mean, std = (self.intensityproperties[key] for key in self.needed_properties)
         result = np.array(image, dtype=self.target_dtype)

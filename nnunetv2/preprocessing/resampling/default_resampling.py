@@ -14,6 +14,17 @@ from nnunetv2.configuration import ANISO_THRESHOLD
 from nnunetv2.errors import ImageError
 from nnunetv2.preprocessing.resampling.image_resampling import resize_stack, resize_volume
 from nnunetv2.preprocessing.resampling.label_resampling import resize_label_stack, resize_labels
+from nnunetv2.preprocessing.resampling.new_shape import compute_new_shape
+
+__all__ = [
+    "compute_new_shape",
+    "determine_do_sep_z_and_axis",
+    "get_do_separate_z",
+    "get_lowres_axis",
+    "resample_data_or_seg",
+    "resample_data_or_seg_to_shape",
+    "resample_data_or_seg_to_spacing",
+]
 
 
 def get_do_separate_z(spacing: Sequence[float], anisotropy_threshold: float = ANISO_THRESHOLD) -> bool:
@@ -26,20 +37,6 @@ def get_lowres_axis(spacing: Sequence[float]) -> np.ndarray:
     return np.flatnonzero(np.asarray(spacing) == np.max(spacing))
 
 
-def compute_new_shape(
-    old_shape: Sequence[int], old_spacing: Sequence[float], new_spacing: Sequence[float]
-) -> np.ndarray:
-    """Shape after resampling: ``round(old_spacing / new_spacing * old_shape)`` per axis, halves to even."""
-    if not len(old_shape) == len(old_spacing) == len(new_spacing):
-        raise ImageError(
-            f"shape {tuple(old_shape)}, spacing {tuple(old_spacing)} and new spacing {tuple(new_spacing)} must have "
-            "the same number of axes"
-        )
-    return np.array(
-        [int(round(float(old) / float(new) * int(n))) for old, new, n in zip(old_spacing, new_spacing, old_shape)]
-    )
-
-
 def determine_do_sep_z_and_axis(
     force_separate_z: bool | None,
     current_spacing: Sequence[float],
@@ -48,9 +45,9 @@ def determine_do_sep_z_and_axis(
 ) -> tuple[bool, int | None]:
     """Whether one axis is resampled separately from the other two, and which.
 
-    ``force_separate_z`` True takes the axis of lowest resolution of the current spacing, False none. None decides: if the
-    current spacing is anisotropic its lowest-resolution axis, else the same for the new spacing. Two or three axes of
-    equally low resolution mean that no axis is separate.
+    ``force_separate_z`` True takes the axis of lowest resolution of the current spacing, False none. None decides: the
+    lowest-resolution axis of the current spacing if that is anisotropic, else the same for the new spacing. Two or
+    three axes of equally low resolution mean that no axis is separate.
     """
     if force_separate_z is None:
         anisotropic = [

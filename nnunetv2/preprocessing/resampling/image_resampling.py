@@ -70,7 +70,7 @@ def resize_stack(volume: np.ndarray, out: np.ndarray, order: int, order_first: i
 
 
 def resize_planes(volume: np.ndarray, out: np.ndarray, order: int, targets) -> None:
-    """Resize plane ``i`` of ``volume``, clip it to its range and write it to ``out[targets[i]]`` (an index or slice)."""
+    """Resize plane ``i`` of ``volume``, clip it to its own range, write it to ``out[targets[i]]`` (index or slice)."""
     if volume.shape[1:] == out.shape[1:]:
         for plane, target in zip(volume, targets):
             out[target] = plane

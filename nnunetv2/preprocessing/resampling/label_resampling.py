@@ -118,7 +118,7 @@ def _mixed_cells(codes: np.ndarray, axes: list[int]) -> np.ndarray:
 
 
 def _vote(codes: np.ndarray, position: list[np.ndarray], taps: list, axes: list[int], nearest: np.ndarray):
-    """Winning labels at the output voxels ``position`` (one index array per axis); ``nearest`` are the nearest labels."""
+    """Winning labels at the output voxels ``position`` (index array per axis); ``nearest``: their nearest labels."""
     labels, weights = _corners(codes, position, taps, axes)
     smallest, largest = labels.min(axis=0), labels.max(axis=0)
     low, high = np.zeros(len(nearest)), np.zeros(len(nearest))

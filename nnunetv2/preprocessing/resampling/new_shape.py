@@ -21,5 +21,5 @@ def compute_new_shape(
             "must have one value per axis each"
         )
     return np.array(
-        [int(round((old / new) * size)) for old, new, size in zip(old_spacing, new_spacing, old_shape)], dtype=np.int64
+        [round((old / new) * size) for old, new, size in zip(old_spacing, new_spacing, old_shape)], dtype=np.int64
     )
