@@ -1,0 +1,223 @@
+"""From logits in network space to a segmentation (and probabilities) on the grid of the original image, and to files.
+
+Shapes are (C, Z, Y, X) in the transposed, cropped, resampled space of the network on the way in, and in the axis order
+of the image reader on the way out. Spacings are in mm.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
+
+from nnunetv2.configuration import num_processes
+from nnunetv2.errors import LabelsError
+from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype, labels_of_channels
+from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
+from nnunetv2.records.files import atomic_path, read_json, write_pickle
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+
+ArrayOrTensor = np.ndarray | torch.Tensor
+Spacing = Sequence[float]
+
+
+def _threads(requested: int | None) -> int:
+    """Torch threads for one export: as requested (None: ``nnUNet_def_n_proc``, else 8), at most one per CPU."""
+    return max(1, min(num_processes() if requested is None else requested, os.cpu_count() or 1))
+
+
+def _spacings(
+    plans_manager: PlansManager, configuration_manager: ConfigurationManager, properties: Mapping[str, Any]
+) -> tuple[list[float], list[float]]:
+    """Spacing of the logits and of the original image, both in transposed axis order.
+
+    A 2D configuration has no spacing for the first axis, which it never resamples; the image's is used.
+    """
+    original = [float(properties["spacing"][axis]) for axis in plans_manager.transpose_forward]
+    network = [float(value) for value in configuration_manager.spacing]
+    return original[: len(original) - len(network)] + network, original
+
+
+def _resampled_channels(
+    logits: ArrayOrTensor, shape: Sequence[int], current: Spacing, new: Spacing, configuration: ConfigurationManager
+) -> Iterator[torch.Tensor]:
+    """Each channel (Z, Y, X) resampled to ``shape`` by the function the plans name, in the dtype that returns."""
+    resample = configuration.resampling_fn_probabilities
+    for channel in range(len(logits)):
+        yield torch.as_tensor(resample(logits[channel : channel + 1], shape, current, new)).cpu()[0]
+
+
+def _require_heads(logits: ArrayOrTensor, label_manager: LabelManager) -> None:
+    if len(logits) != label_manager.num_segmentation_heads:
+        raise LabelsError(
+            f"the prediction has {len(logits)} channels, but the labels in dataset.json need "
+            f"{label_manager.num_segmentation_heads}; this dataset.json does not belong to this model"
+        )
+
+
+def _segmentation(channels: Iterator[torch.Tensor], label_manager: LabelManager) -> np.ndarray:
+    """Label map (Z, Y, X), uint8 or uint16, on the grid of the channels."""
+    if follows_stock_rules(label_manager):
+        return labels_of_channels(channels, label_manager)
+    stacked = torch.stack(list(channels)).numpy()
+    return np.asarray(label_manager.convert_logits_to_segmentation(stacked)).astype(label_dtype(label_manager))
+
+
+def _probabilities_and_segmentation(
+    channels: Iterator[torch.Tensor], heads: int, label_manager: LabelManager
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float32 (C, Z, Y, X) and the label map made of them (not of the logits).
+
+    Stock label managers work slice by slice in the array of the logits, so there is one such array only.
+    """
+    values: torch.Tensor | None = None
+    for index, channel in enumerate(channels):
+        if values is None:
+            values = torch.empty((heads, *channel.shape), dtype=torch.float32)
+        values[index] = channel
+    dtype = label_dtype(label_manager)
+    if not follows_stock_rules(label_manager):
+        probabilities = torch.as_tensor(label_manager.apply_inference_nonlin(values)).cpu().numpy()
+        return probabilities, np.asarray(label_manager.convert_probabilities_to_segmentation(probabilities)).astype(
+            dtype
+        )
+    segmentation = np.empty(values.shape[1:], dtype=dtype)
+    for z in range(values.shape[1]):
+        values[:, z] = label_manager.apply_inference_nonlin(values[:, z])
+        segmentation[z] = label_manager.convert_probabilities_to_segmentation(values[:, z].numpy())
+    return values.numpy(), segmentation
+
+
+def _on_image_grid(segmentation: np.ndarray, plans_manager: PlansManager, properties: Mapping[str, Any]) -> np.ndarray:
+    """Put a cropped, transposed label map back to where it was in the image; 0 outside the crop."""
+    full = np.zeros(tuple(properties["shape_before_cropping"]), dtype=segmentation.dtype)
+    full = insert_crop_into_image(full, segmentation, properties["bbox_used_for_cropping"])
+    return full.transpose(plans_manager.transpose_backward)
+
+
+def convert_predicted_logits_to_segmentation_with_correct_shape(
+    predicted_logits: ArrayOrTensor,
+    plans_manager: PlansManager,
+    configuration_manager: ConfigurationManager,
+    label_manager: LabelManager,
+    properties_dict: dict,
+    return_probabilities: bool = False,
+    num_threads_torch: int | None = None,
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Segmentation on the original grid from logits (C, Z, Y, X) in network space.
+
+    Channels are resampled one by one with the plans' function for probabilities. Without probabilities no array of all
+    channels at full resolution is made. ``num_threads_torch`` defaults to ``nnUNet_def_n_proc``, else 8.
+
+    Returns the segmentation (uint8; uint16 from 255 labels on) in the axis order of the image reader, and with
+    ``return_probabilities`` also float32 probabilities (C, ...); outside the crop the background has probability 1, or
+    all regions 0. Raises LabelsError when C is not what the label manager needs.
+    """
+    _require_heads(predicted_logits, label_manager)
+    current, original = _spacings(plans_manager, configuration_manager, properties_dict)
+    shape = [int(n) for n in properties_dict["shape_after_cropping_and_before_resampling"]]
+    with borrowed_torch_threads(_threads(num_threads_torch)), torch.inference_mode():
+        channels = _resampled_channels(predicted_logits, shape, current, original, configuration_manager)
+        if not return_probabilities:
+            return _on_image_grid(_segmentation(channels, label_manager), plans_manager, properties_dict)
+        probabilities, segmentation = _probabilities_and_segmentation(channels, len(predicted_logits), label_manager)
+        probabilities = label_manager.revert_cropping_on_probabilities(
+            probabilities, properties_dict["bbox_used_for_cropping"], properties_dict["shape_before_cropping"]
+        )
+    axes = [0, *(axis + 1 for axis in plans_manager.transpose_backward)]
+    return _on_image_grid(segmentation, plans_manager, properties_dict), np.asarray(probabilities).transpose(axes)
+
+
+def _write_segmentation(
+    segmentation: np.ndarray, path: str, plans_manager: PlansManager, properties: Mapping[str, Any]
+) -> None:
+    """Write through the plans' writer, atomically whatever that writer does.
+
+    It writes into a folder of its own first, since some writers leave a second file beside the image.
+    """
+    target = Path(path)
+    with tempfile.TemporaryDirectory(prefix=".tmp_", dir=target.parent) as folder:
+        temporary = Path(folder) / target.name
+        plans_manager.image_reader_writer_class().write_seg(segmentation, str(temporary), properties)
+        companions = [file for file in Path(folder).iterdir() if file != temporary]
+        for file in (*companions, temporary):
+            os.replace(file, target.parent / file.name)
+
+
+def export_prediction_from_logits(
+    predicted_array_or_file: ArrayOrTensor | str,
+    properties_dict: dict,
+    configuration_manager: ConfigurationManager,
+    plans_manager: PlansManager,
+    dataset_json_dict_or_file: dict | str,
+    output_file_truncated: str,
+    save_probabilities: bool = False,
+    num_threads_torch: int | None = None,
+) -> None:
+    """Write ``<output_file_truncated><file_ending>`` from logits (C, Z, Y, X), or from an ``.npy`` file of them.
+
+    With ``save_probabilities`` also ``.npz`` (key ``probabilities``, float32, (C, *image shape)) and ``.pkl`` (the
+    properties). Files appear only when complete, the segmentation last. Creates the folder.
+    """
+    if isinstance(predicted_array_or_file, (str, os.PathLike)):
+        predicted_array_or_file = np.load(predicted_array_or_file)
+    dataset_json = _dataset_json(dataset_json_dict_or_file)
+    label_manager = plans_manager.get_label_manager(dataset_json)
+    result = convert_predicted_logits_to_segmentation_with_correct_shape(
+        predicted_array_or_file,
+        plans_manager,
+        configuration_manager,
+        label_manager,
+        properties_dict,
+        return_probabilities=save_probabilities,
+        num_threads_torch=num_threads_torch,
+    )
+    del predicted_array_or_file
+    os.makedirs(os.path.dirname(output_file_truncated) or ".", exist_ok=True)
+    segmentation = result
+    if save_probabilities:
+        segmentation, probabilities = result
+        with atomic_path(output_file_truncated + ".npz") as temporary:
+            np.savez_compressed(temporary, probabilities=probabilities)
+        write_pickle(output_file_truncated + ".pkl", properties_dict)
+    path = output_file_truncated + dataset_json["file_ending"]
+    _write_segmentation(segmentation, path, plans_manager, properties_dict)
+
+
+def resample_and_save(
+    predicted: ArrayOrTensor,
+    target_shape: Sequence[int],
+    output_file: str,
+    plans_manager: PlansManager,
+    configuration_manager: ConfigurationManager,
+    properties_dict: dict,
+    dataset_json_dict_or_file: dict | str,
+    num_threads_torch: int | None = None,
+    dataset_class: type | None = None,
+) -> None:
+    """Store the segmentation as input of the next cascade stage: logits resampled to that stage's preprocessed shape.
+
+    ``output_file`` has no ending. The result stays in preprocessed space and is written by ``dataset_class.save_seg``
+    (default: blosc2). The current spacing counts as source and target, so it alone decides about a separate axis.
+    """
+    if dataset_class is None:
+        from nnunetv2.storage.blosc2_store import nnUNetDatasetBlosc2 as dataset_class
+    label_manager = plans_manager.get_label_manager(_dataset_json(dataset_json_dict_or_file))
+    _require_heads(predicted, label_manager)
+    current, _ = _spacings(plans_manager, configuration_manager, properties_dict)
+    shape = [int(n) for n in target_shape]
+    with borrowed_torch_threads(_threads(num_threads_torch)), torch.inference_mode():
+        channels = _resampled_channels(predicted, shape, current, current, configuration_manager)
+        segmentation = _segmentation(channels, label_manager)
+    dataset_class.save_seg(segmentation, output_file)
+
+
+def _dataset_json(dict_or_file: dict | str) -> dict:
+    return read_json(dict_or_file) if isinstance(dict_or_file, (str, os.PathLike)) else dict_or_file
