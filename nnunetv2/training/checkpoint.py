@@ -46,9 +46,9 @@ def read_checkpoint(path: PathLike, trust_pickle: bool = False) -> dict[str, Any
         if refused is None:
             raise _damaged(name, error) from error
         raise CheckpointError(
-            f"{name} was not loaded: it holds more than tensors and plain values ({refused}). Loading that can run code "
-            f"from the file. If you know where it comes from, read it with read_checkpoint(path, trust_pickle=True) and "
-            f"save it again with write_checkpoint; otherwise get the model from a source you trust"
+            f"{name} was not loaded: it holds more than tensors and plain values ({refused}). Loading that can "
+            f"run code from the file. If you know where it comes from, read it with read_checkpoint(path, "
+            f"trust_pickle=True) and save it again with write_checkpoint; otherwise get the model from a trusted source"
         ) from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to mean
         raise _damaged(name, error) from error

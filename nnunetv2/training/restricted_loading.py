@@ -29,6 +29,11 @@ _TORCH_NAMES = frozenset(
     }
 )
 
+# How torch, and the unpickler below, begin the sentence about an object that is not allowed.
+_REFUSAL = re.compile(
+    r"(Unsupported (global|content)|Can only (build|create)|Trying to (load unsupported|call)).*?(?= was not|\n|$)"
+)
+
 # The allow-list of torch is one per process.
 _lock = threading.Lock()
 
@@ -110,20 +115,20 @@ def globals_of(path: str) -> list[str]:
 
 def refused_content(path: str, error: pickle.UnpicklingError) -> str | None:
     """What in the file was not accepted, in one line; None when the file is damaged instead."""
-    _, _, detail = str(error).rpartition("WeightsUnpickler error: ")
-    detail = detail.strip().split("\n")[0]
-    if not detail.startswith(("Unsupported global", "Unsupported content", "Can only", "Trying to")):
+    detail = _REFUSAL.search(str(error))
+    complete = zipfile.is_zipfile(path)
+    if detail is None and not complete:
         return None
-    foreign = _foreign_globals(path)
+    foreign = _foreign_globals(path) if complete else []
     if foreign:
         return "it refers to " + ", ".join(foreign)
-    kind = re.search(r"<class '(.+?)'>", detail)
-    return f"it holds {kind.group(1)}" if kind else detail.split(" was not an allowed")[0]
+    if detail is None:
+        return str(error).split("\n")[0]
+    kind = re.search(r"<class '(.+?)'>", detail[0])
+    return f"it holds {kind[1]}" if kind else detail[0]
 
 
 def _foreign_globals(path: str) -> list[str]:
     known = {f"{module}.{name}" for module, name in _TORCH_NAMES} | {f"{m}.scalar" for m in SCALAR_MODULES}
     known.add("numpy.dtype")
-    if not zipfile.is_zipfile(path):
-        return []
     return [n for n in globals_of(path) if n not in known and not (n.startswith("torch.") and "Storage" in n)]

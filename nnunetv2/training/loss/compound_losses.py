@@ -124,7 +124,7 @@ class DC_and_BCE_loss(nn.Module):
         if self.use_ignore_label:
             mask, regions = target[:, -1:] == 0, target[:, :-1]
         dice = self.dc(net_output, regions, loss_mask=mask)
-        cross_entropy = self.ce(net_output, regions.float())
+        cross_entropy = self.ce(net_output, regions.to(net_output.dtype))
         if mask is not None:
             cross_entropy = (cross_entropy * mask).sum() / mask.sum().clamp_min(1e-8)
         return self.weight_ce * cross_entropy + self.weight_dice * dice
