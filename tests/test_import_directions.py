@@ -52,6 +52,11 @@ RANKS = {
     "training.nnUNetTrainer": 6,
     "training.final_validation": 6,
     "training.debug_information": 6,
+    "training.trainer_setup": 6,
+    # pieces of the trainer that need plans, labels or online metrics
+    "training.signature_compat": 3,
+    "training.model_folder_files": 3,
+    "training.epoch_summary": 4,
     "run": 7,
     "dataset_conversion": 7,
     "demo": 7,

@@ -1,0 +1,1 @@
+"""Training from the command line, and starting from the weights of another model."""

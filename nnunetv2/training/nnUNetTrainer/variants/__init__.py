@@ -1,0 +1,1 @@
+"""Trainers that change one thing each."""

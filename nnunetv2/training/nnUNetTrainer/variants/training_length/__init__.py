@@ -1,0 +1,1 @@
+"""Trainers that differ in the number of epochs."""
