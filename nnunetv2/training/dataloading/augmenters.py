@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from queue import Empty
+
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
@@ -10,6 +12,7 @@ from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 Augmenter = SingleThreadedAugmenter | NonDetMultiThreadedAugmenter
 
 _SECONDS_BETWEEN_POLLS = 0.002
+_SECONDS_OF_SILENCE = 0.25
 
 
 def queue_sizes(num_workers: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -48,7 +51,21 @@ def start_augmenters(
 
 
 def stop_augmenters(*augmenters: Augmenter | None) -> None:
-    """End the worker processes of ``augmenters``; what runs in this process, and None, needs nothing."""
+    """End the worker processes of ``augmenters``; what runs in this process, and None, needs nothing.
+
+    Batches on their way are received first: a worker that ends while its tensors are being fetched leaves a traceback.
+    """
     for augmenter in augmenters:
-        if isinstance(augmenter, NonDetMultiThreadedAugmenter):
+        if isinstance(augmenter, NonDetMultiThreadedAugmenter) and augmenter.initialized:
+            augmenter.pause_event.set()
+            _drain(augmenter)
             augmenter._finish()
+
+
+def _drain(augmenter: NonDetMultiThreadedAugmenter) -> None:
+    """Receive and drop batches until none has come for a while, or a worker died."""
+    while not augmenter.abort_event.is_set():
+        try:
+            augmenter.results_loop_queue.get(timeout=_SECONDS_OF_SILENCE)
+        except Empty:
+            return
