@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
+from nnunetv2.errors import PlanningError
+from nnunetv2.networks.resolve import resolve_imports, resolve_network_class
+
 _UNET_MODULE = "dynamic_network_architectures.architectures.unet"
 PLAIN_UNET = f"{_UNET_MODULE}.PlainConvUNet"
 RESIDUAL_UNET = f"{_UNET_MODULE}.ResidualEncoderUNet"
@@ -110,21 +113,22 @@ def feature_map_size(
     """The memory estimate of any network that plans can name.
 
     Networks the closed form does not cover are built (on the CPU, without initialization) and asked through their
-    ``compute_conv_feature_map_size``; only then is torch imported.
+    ``compute_conv_feature_map_size``; only then is torch imported. Raises PlansError or PlanningError.
     """
     estimate = closed_form_feature_map_size(patch_size, output_channels, arch_class_name, arch_kwargs)
     if estimate is not None:
         return estimate
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    network = get_network_from_plans(
-        arch_class_name,
-        arch_kwargs,
-        arch_kwargs_req_import,
-        input_channels,
-        output_channels,
-        allow_init=False,
+    network_class = resolve_network_class(arch_class_name)
+    if not hasattr(network_class, "compute_conv_feature_map_size"):
+        raise PlanningError(
+            f"{arch_class_name} cannot tell how much memory it needs: give it a method compute_conv_feature_map_size("
+            "input_size), or override static_estimate_VRAM_usage of the planner"
+        )
+    network = network_class(
+        input_channels=input_channels,
+        num_classes=output_channels,
         deep_supervision=False,
+        **resolve_imports(arch_kwargs, arch_kwargs_req_import),
     )
     return int(network.compute_conv_feature_map_size(patch_size))
 
