@@ -50,7 +50,13 @@ class nnUNetTrainer_recorded(nnUNetTrainer):
 
 
 def train(implementation: Implementation, dataset: int, configuration: str, fold: str) -> dict:
-    """Prepare and train; returns the losses per iteration, the Dice and the wall time of the training command."""
+    """Prepare and train; returns the losses per iteration, the Dice and the wall time of the training command.
+
+    A result of an earlier run in the same work folder is used again.
+    """
+    done = implementation.work / f"result_{configuration}_fold_{fold}.json"
+    if done.exists():
+        return json.loads(done.read_text())
     number = str(dataset)
     log = implementation.work / "logs"
     if not list(implementation.preprocessed.glob(f"*/nnUNetPlans_{configuration}")):
@@ -79,12 +85,14 @@ def train(implementation: Implementation, dataset: int, configuration: str, fold
     )
     folder = next(implementation.results.glob(f"*/nnUNetTrainer_recorded__nnUNetPlans__{configuration}/fold_{fold}"))
     summary = json.loads((folder / "validation" / "summary.json").read_text())
-    return {
+    result = {
         **json.loads((folder / "recorded.json").read_text()),
         "dice": summary["foreground_mean"]["Dice"],
         "dice_per_label": {label: values["Dice"] for label, values in summary["mean"].items()},
         "seconds": seconds,
     }
+    done.write_text(json.dumps(result))
+    return result
 
 
 def draw(results: dict[str, dict], path: Path, window: int = 20) -> None:
@@ -118,6 +126,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=250)
     parser.add_argument("--validations", type=int, default=25)
+    parser.add_argument("--only", choices=("ours", "upstream"), help="train only one, and compare in a later call")
     given = parser.parse_args()
     trainers = given.work.resolve() / "trainers"
     trainers.mkdir(parents=True, exist_ok=True)
@@ -126,6 +135,8 @@ def main() -> None:
     results = {}
     for name, python in (("ours", Path(sys.executable)), ("upstream", given.upstream_python)):
         variables = {"nnUNet_extTrainer": str(trainers), "nnUNet_n_proc_DA": "2", "nnUNet_def_n_proc": "2"}
+        if given.only not in (None, name):
+            continue
         implementation = Implementation(name, python, given.work.resolve() / name, variables)
         link_dataset(implementation, given.data / given.dataset)
         results[name] = train(implementation, int(given.dataset[7:10]), given.configuration, given.fold)
@@ -135,6 +146,8 @@ def main() -> None:
             f"mean loss of the last 50 iterations {last:.4f}, {results[name]['seconds']:.0f} s",
             flush=True,
         )
+    if given.only:
+        return
     (given.work / "losses.json").write_text(json.dumps(results))
     draw(results, given.work / "learning.png")
     difference = abs(results["ours"]["dice"] - results["upstream"]["dice"])

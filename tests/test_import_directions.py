@@ -13,9 +13,9 @@ PACKAGE = Path(nnunetv2.__file__).parent
 
 # The longest matching prefix decides. A new module belongs into a room that exists, or gets a line here with a reason.
 RANKS = {
-    "nnunetv2": 0,
-    "errors": 0,
-    "configuration": 0,
+    "nnunetv2": -2,
+    "errors": -2,
+    "configuration": -1,
     "paths": 0,
     "cli": 0,
     "utilities": 0,
@@ -25,11 +25,11 @@ RANKS = {
     "storage": 2,
     "networks": 2,
     "preprocessing": 2,
-    "training": 2,
     "training.loss": 2,
     "training.lr_scheduler": 2,
     "training.logging": 2,
     "training.checkpoint": 2,
+    "training.restricted_loading": 2,
     "training.distributed": 2,
     "evaluation.metrics": 2,
     "utilities.plans_handling": 3,
@@ -41,9 +41,7 @@ RANKS = {
     "utilities.find_objects": 3,
     "preprocessing.preprocessors": 4,
     "experiment_planning": 4,
-    "training.dataloading": 4,
-    "training.data_augmentation": 4,
-    "training.online_metrics": 4,
+    "training": 4,
     "evaluation": 4,
     "inference": 5,
     "experiment_planning.plan_and_preprocess_api": 5,
@@ -53,10 +51,6 @@ RANKS = {
     "training.final_validation": 6,
     "training.debug_information": 6,
     "training.trainer_setup": 6,
-    # pieces of the trainer that need plans, labels or online metrics
-    "training.signature_compat": 3,
-    "training.model_folder_files": 3,
-    "training.epoch_summary": 4,
     "run": 7,
     "dataset_conversion": 7,
     "demo": 7,
@@ -70,7 +64,7 @@ RANKS = {
 # Plans and checkpoints name classes as strings; these functions are the only places that reach up, at use.
 DOORS = {
     ("utilities.find_objects", "training.nnUNetTrainer.nnUNetTrainer"),
-    ("inference.predictor", "inference.predict_from_raw_data"),
+    ("inference.patchable", "inference.predict_from_raw_data"),
 }
 
 
