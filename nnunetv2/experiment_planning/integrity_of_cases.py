@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from os.path import basename
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nnunetv2.experiment_planning.integrity_of_folder import Finding
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.channel_files import position_differences
-from nnunetv2.imageio.complete_files import require_sound_gzip
+from nnunetv2.imageio.sound_files import NotFinite, scan_to_the_end
 
 Read = tuple[np.ndarray, dict[str, Any]]
+Result = TypeVar("Result")
 
 
 def check_case(
@@ -37,22 +38,35 @@ def check_case(
     """
     findings: list[Finding] = []
     reader = reader_class()
-    images = _read_images(reader, image_files, findings) if image_files else None
-    label = _read_one(lambda: reader.read_seg(label_file), label_file, findings) if label_file else None
+    files = [*image_files, label_file] if label_file else list(image_files)
+    scanned = _scan_files(files, findings)
+    reported = {file for file, counts in scanned.items() if any(counts)}
+    images = _read_images(reader, image_files, findings) if image_files and scanned.keys() >= {*image_files} else None
+    label = _read(lambda: reader.read_seg(label_file), label_file, findings) if label_file in scanned else None
     if images is not None:
-        findings += _image_findings(images[0], image_files, num_channels)
+        findings += _channel_findings(len(images[0]), image_files, num_channels)
+        findings += _voxel_findings(images[0], image_files, reported)
     if label is not None:
-        findings += _label_findings(label[0], label_file, labels)
+        findings += _label_findings(label[0], label_file, labels, label_file in reported)
     if images is not None and label is not None:
         findings += _grid_findings(images, label)
     return [Finding(f"{case}: {text}", kind) for text, kind in findings]
 
 
-def _read_one(read: Callable[[], Read], file: str, findings: list[Finding]) -> Read | None:
+def _scan_files(files: Sequence[str], findings: list[Finding]) -> dict[str, NotFinite]:
+    """The files whose bytes are sound; damaged ones, and NaN that a reader would hide, become findings."""
+    sound = {}
+    for file in files:
+        counts = _read(lambda file=file: scan_to_the_end(file), file, findings)
+        if counts is not None:
+            sound[file] = counts
+            findings += _not_finite(file, *counts)
+    return sound
+
+
+def _read(read: Callable[[], Result], file: str, findings: list[Finding]) -> Result | None:
     """The result of ``read``; None, and a finding, when the file is damaged or cannot be read."""
     try:
-        if file.lower().endswith(".gz"):
-            require_sound_gzip(file)
         return read()
     except MemoryError:
         raise
@@ -63,38 +77,43 @@ def _read_one(read: Callable[[], Read], file: str, findings: list[Finding]) -> R
 
 def _read_images(reader: BaseReaderWriter, files: Sequence[str], findings: list[Finding]) -> Read | None:
     """All channels; when that fails, what is wrong with each single file, or else what is wrong with them together."""
-    damaged: list[Finding] = []
-    for file in files:
-        if file.lower().endswith(".gz"):
-            _read_one(lambda: (np.empty(0), {}), file, damaged)
-    if not damaged:
-        try:
-            return reader.read_images(list(files))
-        except MemoryError:
-            raise
-        except Exception as error:
-            for file in files:
-                _read_one(lambda file=file: reader.read_images([file]), file, damaged)
-            damaged = damaged or [Finding(str(error))]
-    findings += damaged
-    return None
+    try:
+        return reader.read_images(list(files))
+    except MemoryError:
+        raise
+    except Exception as error:
+        single: list[Finding] = []
+        for file in files:
+            _read(lambda file=file: reader.read_images([file]), file, single)
+        findings += single or [Finding(str(error))]
+        return None
 
 
-def _image_findings(images: np.ndarray, files: Sequence[str], num_channels: int | None) -> list[Finding]:
+def _channel_findings(found: int, files: Sequence[str], num_channels: int | None) -> list[Finding]:
+    if num_channels is not None and found != num_channels:
+        return [Finding(_wrong_number_of_channels(found, files, num_channels))]
+    if found == len(files):
+        return [Finding(f"{file} is there, but not {expected}") for file, expected in _misnumbered(files)]
+    return []
+
+
+def _voxel_findings(images: np.ndarray, files: Sequence[str], reported: Set[str]) -> list[Finding]:
+    """NaN and infinite voxels of the channels whose files have not been ``reported`` for that."""
     found = []
-    if num_channels is not None and len(images) != num_channels:
-        found.append(Finding(_wrong_number_of_channels(len(images), files, num_channels)))
-    elif len(images) == len(files):
-        found += [Finding(f"{file} is there, but not {expected}") for file, expected in _misnumbered(files)]
     for channel, values in enumerate(images):
-        finite = np.isfinite(values)
-        if finite.all():
-            continue
-        name = files[channel] if len(images) == len(files) else f"channel {channel} of {', '.join(files)}"
-        for what, count in (("NaN", np.isnan(values).sum()), ("infinite", np.isinf(values).sum())):
-            if count:
-                found.append(Finding(f"{name}: {count:,} voxels are {what}; replace them by a real intensity"))
+        sources = [files[channel]] if len(images) == len(files) else files
+        if reported.isdisjoint(sources) and not np.isfinite(values).all():
+            name = f"{', '.join(sources)} (channel {channel})"
+            found += _not_finite(name, np.isnan(values).sum(), np.isinf(values).sum())
     return found
+
+
+def _not_finite(name: str, nan: int, infinite: int) -> list[Finding]:
+    return [
+        Finding(f"{name}: {count:,} voxels are {what}; replace them by real values")
+        for what, count in (("NaN", nan), ("infinite", infinite))
+        if count
+    ]
 
 
 def _wrong_number_of_channels(found: int, files: Sequence[str], num_channels: int) -> str:
@@ -121,13 +140,18 @@ def _channel_suffix(file: str) -> str:
     return match.group() if match else ""
 
 
-def _label_findings(label: np.ndarray, file: str, labels: Sequence[int] | None) -> list[Finding]:
+def _label_findings(label: np.ndarray, file: str, labels: Sequence[int] | None, reported: bool) -> list[Finding]:
+    """``reported``: NaN and infinite voxels of this file are in the report already."""
     values = count_values(label)
     found = []
-    nans = sum(count for value, count in values.items() if np.isnan(value))
-    if nans:
-        found.append(Finding(f"{file}: {nans:,} voxels are NaN; label maps hold integers"))
-    unknown = {v: n for v, n in values.items() if labels is not None and not np.isnan(v) and v not in labels}
+    if not reported:
+        found += _not_finite(
+            file,
+            sum(count for value, count in values.items() if np.isnan(value)),
+            sum(count for value, count in values.items() if np.isinf(value)),
+        )
+    known = values if labels is None else labels
+    unknown = {value: count for value, count in values.items() if np.isfinite(value) and value not in known}
     if unknown:
         listing = ", ".join(f"{value:g} ({count:,} voxels)" for value, count in sorted(unknown.items())[:10])
         found.append(

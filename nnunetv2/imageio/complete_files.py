@@ -1,8 +1,8 @@
-"""Detecting image files that end too early, which SimpleITK fills up with zeros without an error.
+"""Detecting image files that end too early, which SimpleITK fills up with zeros, and tifffile with fewer slices.
 
 NIfTI: the header says how many bytes must follow. A gzip file ends with the uncompressed length, so comparing the two
 numbers costs two small reads; only when they disagree is the whole file decompressed and counted (files of several
-gzip members, or with bytes after the image, are fine).
+gzip members, or with bytes after the image, are fine). TIFF: every directory says where the next one is.
 """
 
 from __future__ import annotations
@@ -12,87 +12,44 @@ import math
 import os
 import struct
 import zlib
+from typing import BinaryIO
 
 from nnunetv2.errors import ImageError
+from nnunetv2.imageio.nifti_header import is_gzip, is_nifti_name, open_plain, read_voxel_block
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
-_NIFTI2_HEADER = 540
-
-# NIfTI datatype code -> bytes per voxel (nifti1.h, "NIFTI_TYPE_*")
-_BYTES_PER_VOXEL = {
-    2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1536: 16, 1792: 16,
-    2048: 32, 2304: 4,
-}  # fmt: skip
 
 
 def require_complete(path: str) -> None:
-    """Raise ImageError when a ``.nii``, ``.nii.gz`` or ``.gipl`` file is shorter than its header says.
+    """Raise ImageError when a ``.nii``, ``.nii.gz``, ``.gipl``, ``.tif`` or ``.tiff`` file lacks its end.
 
     Other formats are left to their libraries, which notice it themselves.
     """
     lower = path.lower()
-    if lower.endswith((".nii", ".nii.gz")):
+    if is_nifti_name(path):
         _require_complete_nifti(path)
     elif lower.endswith(".gipl"):
         _require_complete_gipl(path)
-
-
-def require_sound_gzip(path: str) -> None:
-    """Decompress a gzip file to its end and compare the checksum. Raises ImageError when it is damaged."""
-    try:
-        with gzip.open(path) as stream:
-            while stream.read(_CHUNK):
-                pass
-    except (EOFError, OSError, zlib.error) as error:
-        raise ImageError(f"{path} is damaged: {error}. Copy or make it again") from error
+    elif lower.endswith((".tif", ".tiff")):
+        _require_complete_tiff(path)
 
 
 def _require_complete_nifti(path: str) -> None:
-    compressed = _is_gzip(path)
     try:
-        with gzip.open(path) if compressed else open(path, "rb") as stream:
-            needed = _nifti_length(stream.read(_NIFTI2_HEADER))
+        with open_plain(path) as stream:
+            block = read_voxel_block(stream)
     except (EOFError, OSError, zlib.error) as error:
         raise _truncated(path, f"its header ends too early ({error})") from error
-    if needed is None:
+    if block is None:
         return
-    if not compressed:
+    if not is_gzip(path):
         found = os.path.getsize(path)
-    elif _length_in_trailer(path) == needed % 2**32:
+    elif _length_in_trailer(path) == block.end % 2**32:
         return
     else:
-        found = _count_decompressed(path, needed)
-    if found < needed:
-        raise _truncated(path, f"{found:,} of {needed:,} bytes are there")
-
-
-def _is_gzip(path: str) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(2) == _GZIP_MAGIC
-
-
-def _nifti_length(header: bytes) -> int | None:
-    """Bytes of header and voxels that a single-file NIfTI must have; None when the header is not one we know."""
-    if len(header) < 348:
-        raise EOFError(f"{len(header)} of 348 bytes")
-    for order in "<>":
-        size = struct.unpack_from(f"{order}i", header)[0]
-        if size == 348 and header[344:347] == b"n+1":
-            dim = struct.unpack_from(f"{order}8h", header, 40)
-            datatype = struct.unpack_from(f"{order}h", header, 70)[0]
-            offset = struct.unpack_from(f"{order}f", header, 108)[0]
-        elif size == 540 and header[4:7] == b"n+2" and len(header) == _NIFTI2_HEADER:
-            datatype = struct.unpack_from(f"{order}h", header, 12)[0]
-            dim = struct.unpack_from(f"{order}8q", header, 16)
-            offset = struct.unpack_from(f"{order}q", header, 168)[0]
-        else:
-            continue
-        if not 1 <= dim[0] <= 7 or datatype not in _BYTES_PER_VOXEL or not math.isfinite(offset):
-            return None
-        voxels = math.prod(max(int(n), 1) for n in dim[1 : dim[0] + 1])
-        return max(int(offset), size) + voxels * _BYTES_PER_VOXEL[datatype]
-    return None
+        found = _count_decompressed(path, block.end)
+    if found < block.end:
+        raise _truncated(path, f"{found:,} of {block.end:,} bytes are there")
 
 
 def _length_in_trailer(path: str) -> int:
@@ -129,6 +86,33 @@ def _require_complete_gipl(path: str) -> None:
         needed = 256 + math.prod(max(n, 1) for n in sizes) * bytes_per_voxel[pixel_type]
         if os.path.getsize(path) < needed:
             raise _truncated(path, f"{os.path.getsize(path):,} of {needed:,} bytes are there")
+
+
+def _require_complete_tiff(path: str) -> None:
+    """Follow the chain of image directories (one per slice); each must lie within the file."""
+    with open(path, "rb") as stream:
+        order = {b"II": "<", b"MM": ">"}.get(stream.read(2))
+        if order is None:
+            return  # no TIFF; tifffile will say so
+        is_big = _number_at(stream, 2, f"{order}H") == 43
+        count_format, entry_size, offset_format = ("Q", 20, "Q") if is_big else ("H", 12, "I")
+        position, seen = 8 if is_big else 4, set()
+        while True:
+            directory = _number_at(stream, position, order + offset_format)
+            if directory == 0 or directory in seen:
+                return
+            entries = None if directory is None else _number_at(stream, directory, order + count_format)
+            if entries is None:
+                raise _truncated(path, f"it ends at byte {os.path.getsize(path):,}, before slice {len(seen) + 1}")
+            seen.add(directory)
+            position = directory + struct.calcsize(count_format) + entry_size * entries
+
+
+def _number_at(stream: BinaryIO, position: int, number_format: str) -> int | None:
+    """The integer at this place of a file; None beyond its end."""
+    stream.seek(position)
+    raw = stream.read(struct.calcsize(number_format))
+    return struct.unpack(number_format, raw)[0] if len(raw) == struct.calcsize(number_format) else None
 
 
 def _truncated(path: str, what: str) -> ImageError:

@@ -39,9 +39,11 @@ def writing(path: PathLike) -> Iterator[Path]:
     try:
         with atomic_path(path) as temporary:
             yield temporary
-    except (ImageError, MemoryError, OSError):
+    except (ImageError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # disk full, no permission: it says so itself
+            raise
         raise ImageError(
             f"{os.fspath(path)} cannot be written: {_reason(error)}. Check that the format can hold this label map"
         ) from error

@@ -27,11 +27,11 @@ def as_stored_labels(seg: np.ndarray, output_fname: str) -> np.ndarray:
             f"{output_fname} was not written: a label map has the axes (Z, Y, X), this array has shape {seg.shape}. "
             "Remove the channel axis; 2D label maps have Z = 1"
         )
-    lowest, highest = (seg.min(), seg.max()) if seg.size else (0, 0)
+    lowest, highest = (float(seg.min()), float(seg.max())) if seg.size else (0.0, 0.0)
     if not (lowest >= 0 and highest <= _HIGHEST_LABEL):  # written so that NaN is refused as well
         raise ImageError(
-            f"{output_fname} was not written: its values reach from {lowest} to {highest}, labels are integers from "
-            f"0 to {_HIGHEST_LABEL}"
+            f"{output_fname} was not written: its values reach from {lowest:g} to {highest:g}, labels are integers "
+            f"from 0 to {_HIGHEST_LABEL}"
         )
     stored = seg.astype(label_dtype(highest), copy=False)
     if seg.dtype.kind == "f" and not np.array_equal(stored, seg):

@@ -12,6 +12,7 @@ from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
+from nnunetv2.imageio.complete_files import require_complete
 from nnunetv2.imageio.file_access import reading, writing
 from nnunetv2.imageio.label_values import as_stored_labels
 
@@ -70,6 +71,7 @@ def _read(path: str) -> np.ndarray:
     if path.lower().endswith((".tif", ".tiff")):
         import tifffile  # only needed here, and most pictures are PNG
 
+        require_complete(path)
         return tifffile.imread(path)
     return io.imread(path)
 

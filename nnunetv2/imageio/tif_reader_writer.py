@@ -18,6 +18,7 @@ from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
+from nnunetv2.imageio.complete_files import require_complete
 from nnunetv2.imageio.file_access import reading, writing
 from nnunetv2.imageio.label_values import as_stored_labels
 from nnunetv2.records.files import read_json, write_json
@@ -66,6 +67,7 @@ def _without_ending(path: str) -> str:
 def _channel_file(path: str, spacing: Sequence[float]) -> ChannelFile:
     _without_ending(path)
     with reading(path) as name:
+        require_complete(name)
         stack = tifffile.imread(name)
     if stack.ndim != 3:
         raise ImageError(
