@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
-from nnunetv2.geometry.interpolation import ORDERS, coordinates, nearest_indices, operator_blocks
+from nnunetv2.geometry.interpolation import ORDERS, coordinates, nearest_indices, operator, operator_blocks
 
 # Columns of one product along the first axis: large enough for BLAS, small enough to stay near the caches.
 _COLUMNS_PER_PRODUCT = 1 << 16
@@ -63,10 +63,8 @@ def resize_stack(volume: np.ndarray, out: np.ndarray, order: int, order_first: i
     resize_planes(volume, planes, order, range(len(planes)))
     if volume.shape[0] == out.shape[0]:
         out[...] = planes
-    elif order_first in ORDERS:
-        _resize_first_axis(planes, out, order_first, None)
     else:
-        out[...] = _scipy_first_axis(planes, out.shape[0], order_first)
+        out[...] = interpolate_first_axis(planes, out.shape[0], order_first)
 
 
 def resize_planes(volume: np.ndarray, out: np.ndarray, order: int, targets) -> None:
@@ -153,8 +151,10 @@ def _skimage_resize(array: np.ndarray, new_shape: tuple[int, ...], order: int) -
     return resize(array.astype(np.float64), new_shape, order=order, mode="edge", clip=True, anti_aliasing=False)
 
 
-def _scipy_first_axis(planes: np.ndarray, new_length: int, order: int) -> np.ndarray:
-    """Spline of any order along the first axis; only for orders that have no matrix."""
+def interpolate_first_axis(planes: np.ndarray, new_length: int, order: int) -> np.ndarray:
+    """Spline of ``order`` along the first axis of (A, B, C), float64, not clipped; slow for orders without a matrix."""
+    if order in ORDERS:
+        return np.tensordot(operator(len(planes), new_length, order), planes, axes=1)
     result = np.empty((new_length, *planes.shape[1:]))
     x = coordinates(planes.shape[0], new_length)
     for row in range(planes.shape[1]):

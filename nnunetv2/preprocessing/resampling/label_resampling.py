@@ -13,7 +13,8 @@ import itertools
 
 import numpy as np
 
-from nnunetv2.geometry.interpolation import linear_taps, nearest_indices, operator
+from nnunetv2.geometry.interpolation import linear_taps, nearest_indices
+from nnunetv2.preprocessing.resampling.image_resampling import interpolate_first_axis
 
 # Output voxels handled at once; bounds the memory of index and mask arrays.
 _VOXELS_PER_SLAB = 1 << 21
@@ -173,9 +174,7 @@ def _resize_by_indicators(seg: np.ndarray, new_shape: tuple[int, ...], order: in
 
 
 def _interpolate_first_axis(planes: np.ndarray, new_length: int, order: int) -> np.ndarray:
-    matrix = operator(planes.shape[0], new_length, order)
     result = np.zeros((new_length, *planes.shape[1:]), dtype=planes.dtype)
     for label in np.unique(planes):
-        indicator = (planes == label).reshape(len(planes), -1).astype(np.float64)
-        result[(matrix @ indicator).reshape(result.shape) > 0.5] = label
+        result[interpolate_first_axis((planes == label).astype(np.float64), new_length, order) > 0.5] = label
     return result

@@ -12,8 +12,8 @@ from nnunetv2.configuration import ANISO_THRESHOLD
 from nnunetv2.preprocessing.resampling.default_resampling import determine_do_sep_z_and_axis
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
 
-# Indicators are scaled by this before float16 interpolation; above 0.7 of it no other label can win.
-_SCALE, _SURE = 1000, 700
+# Indicators are scaled by this before they become float16, which then resolves them to about 1/2000.
+_SCALE = 1000
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -109,14 +109,10 @@ def _resize_labels(
         for label in labels:
             result[_resize((seg == label).float(), shape, folded_axis, mode) > 0.5] = label.to(dtype)
         return result
-    scores = torch.zeros((len(labels), *result.shape), dtype=torch.float16, device=seg.device)
-    decided = torch.zeros(result.shape, dtype=torch.bool, device=seg.device)
-    for index, label in enumerate(labels):
-        scores[index] = _resize((seg == label).float() * _SCALE, shape, folded_axis, mode).half()
-        sure = scores[index] > _SURE
-        decided |= sure
-        result[sure] = label.to(dtype)
-    open_voxels = ~decided
-    if open_voxels.any():
-        result[open_voxels] = labels[scores[:, open_voxels].argmax(0)].to(dtype)
+    best = torch.full(result.shape, -1, dtype=torch.float16, device=seg.device)
+    for label in labels:
+        score = _resize((seg == label).float() * _SCALE, shape, folded_axis, mode).half()
+        wins = score > best  # strictly: the smallest of equals stays
+        best[wins] = score[wins]
+        result[wins] = label.to(dtype)
     return result
