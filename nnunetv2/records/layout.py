@@ -7,6 +7,7 @@ public functions built on them have always returned.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from os.path import join
 
 from nnunetv2.records.files import PathLike
@@ -32,6 +33,13 @@ GROUND_TRUTH = "gt_segmentations"
 VALIDATION = "validation"
 PREDICTED_NEXT_STAGE = "predicted_next_stage"
 
+POSTPROCESSING_PKL = "postprocessing.pkl"
+POSTPROCESSING_JSON = "postprocessing.json"
+POSTPROCESSED = "postprocessed"
+ENSEMBLES = "ensembles"
+INFERENCE_INFORMATION_JSON = "inference_information.json"
+INFERENCE_INSTRUCTIONS_TXT = "inference_instructions.txt"
+
 # "_0000": the channel number between a case's name and its file ending
 CHANNEL_SUFFIX_LENGTH = 5
 
@@ -54,6 +62,11 @@ def model_identifier(trainer: str, plans: str, configuration: str) -> str:
 def fold_folder_name(fold: int | str) -> str:
     """``fold_0``, ``fold_all``."""
     return f"fold_{fold}"
+
+
+def crossval_results_folder_name(folds: Iterable[int | str]) -> str:
+    """Where the validation of several folds is collected: ``crossval_results_folds_0_1_2``."""
+    return "crossval_results_folds_" + "_".join(str(fold) for fold in folds)
 
 
 def next_stage_folder(model_folder: PathLike, next_configuration: str) -> str:
