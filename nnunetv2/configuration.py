@@ -35,6 +35,14 @@ def switch_from_environment(name: str) -> bool | None:
     return None if value is None else value.strip().lower() in _TRUE
 
 
+def available_cpus() -> int:
+    """CPUs this process may use (its affinity), which in a container or a cluster job are fewer than there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
 def num_processes() -> int:
     """Default count of worker processes (``nnUNet_def_n_proc``, else 8)."""
     return integer_from_environment("nnUNet_def_n_proc", 8)

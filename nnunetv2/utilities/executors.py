@@ -15,13 +15,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nnunetv2.configuration import available_cpus
 from nnunetv2.errors import CaseFailures, WorkerError
 
 
 def process_pool(workers: int, cases: int | None = None) -> ProcessPoolExecutor:
-    """A pool of spawned processes (fork is unsafe beside threads and CUDA), not larger than the number of cases."""
-    workers = max(1, workers if cases is None else min(workers, cases))
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    """A pool of spawned processes (fork is unsafe beside threads and CUDA), at most one per case and per CPU."""
+    limit = available_cpus() if cases is None else min(available_cpus(), cases)
+    return ProcessPoolExecutor(max(1, min(workers, limit)), mp_context=multiprocessing.get_context("spawn"))
 
 
 def map_cases(
