@@ -9,6 +9,7 @@ import nnunetv2
 from nnunetv2.errors import ClassNotFoundError
 from nnunetv2.paths import nnUNet_extTrainer
 from nnunetv2.utilities import find_class_by_name
+from nnunetv2.utilities.absent_trainers import why_absent
 
 
 def external_trainer_folders() -> list[str]:
@@ -21,7 +22,7 @@ def recursive_find_trainer_class_by_name(trainer_name: str) -> type:
     """The trainer class of that name.
 
     Raises ClassNotFoundError (a RuntimeError) listing the folders searched when there is none, or when what was found
-    is not a subclass of nnUNetTrainer.
+    is not a subclass of nnUNetTrainer. For trainers of upstream that were left out the message says what to do instead.
     """
     package_folder = join(nnunetv2.__path__[0], "training", "nnUNetTrainer")
     found, import_error = None, None
@@ -38,9 +39,11 @@ def recursive_find_trainer_class_by_name(trainer_name: str) -> type:
                 folder, trainer_name, "", cleanup_imports_from_base_folder=True
             )
     if found is None:
+        way_out = why_absent(trainer_name) or (
+            "Check the spelling (-tr), put its file into one of these folders, or name its folder in nnUNet_extTrainer"
+        )
         raise ClassNotFoundError(
-            f"Trainer {trainer_name!r} was not found in {', '.join([package_folder, *folders])}. Check the spelling "
-            "(-tr), put its file into one of these folders, or name its folder in nnUNet_extTrainer."
+            f"Trainer {trainer_name!r} was not found in {', '.join([package_folder, *folders])}. {way_out}."
             + (f" ({import_error})" if import_error else "")
         )
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer

@@ -1,0 +1,1 @@
+"""Trainers made for particular challenges."""

@@ -1,0 +1,1 @@
+"""Trainers that change the learning rate differently."""

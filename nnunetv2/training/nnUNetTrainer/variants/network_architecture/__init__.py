@@ -1,0 +1,1 @@
+"""Trainers that change the network of the plans."""

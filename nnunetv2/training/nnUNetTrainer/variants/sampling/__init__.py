@@ -1,0 +1,1 @@
+"""Trainers that choose training patches differently."""
