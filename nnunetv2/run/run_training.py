@@ -145,7 +145,7 @@ def run_training(
         return
     from nnunetv2.run.distributed_launch import launch
 
-    launch(request)
+    launch(request, request.num_gpus)
 
 
 def train_and_validate(request: TrainingRequest) -> None:

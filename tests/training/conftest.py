@@ -6,6 +6,8 @@ import logging
 
 import pytest
 
+from tests.training.tiny_fixtures import preprocessed, preprocessed_template, tiny_trainer_by_name  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def messages_reach_caplog(monkeypatch):
