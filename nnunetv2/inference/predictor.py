@@ -16,6 +16,7 @@ from nnunetv2.configuration import num_processes
 from nnunetv2.errors import UsageError
 from nnunetv2.inference import patchable
 from nnunetv2.inference.background import BoundedExecutor, call_for_case
+from nnunetv2.inference.case_items import as_tensor
 from nnunetv2.inference.case_lists import work_list
 from nnunetv2.inference.data_iterators import (
     preprocessing_iterator_fromfiles,
@@ -269,6 +270,6 @@ class nnUNetPredictor(LogitsPredictor):
             verbose=self.verbose,
         )
         item = next(adapter)
-        item["data"] = torch.from_numpy(np.ascontiguousarray(item["data"], dtype=np.float32))
-        logits = self.predict_logits_from_preprocessed_data(item["data"]).numpy()
-        return self._export(logits, item["data_properties"], output_file_truncated, save_or_return_probabilities)
+        image_properties.update(item["data_properties"])
+        logits = self.predict_logits_from_preprocessed_data(as_tensor(item)["data"]).numpy()
+        return self._export(logits, image_properties, output_file_truncated, save_or_return_probabilities)
