@@ -1,0 +1,1 @@
+"""Averaging the probabilities of several models."""

@@ -1,0 +1,123 @@
+"""Probability files (``.npz``, key ``probabilities``) one channel at a time: reading, averaging, writing.
+
+The array has shape (C, Z, Y, X) in C order, so a file read from start to end gives one channel after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from nnunetv2.errors import FileContentError, ImageError, MissingFileError
+from nnunetv2.records.files import PathLike, atomic_path
+
+PROBABILITIES = "probabilities"
+
+_MEMBER = PROBABILITIES + ".npy"
+_BLOCK = 2**24  # bytes taken from the archive at a time
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+class ProbabilityFile:
+    """The channels of one file in order, each a new float32 array (Z, Y, X). Use it as a context manager.
+
+    Raises MissingFileError, or FileContentError naming the file when it is damaged or holds something else.
+    """
+
+    def __init__(self, path: PathLike):
+        self.path = os.fspath(path)
+        if not os.path.isfile(self.path):
+            raise MissingFileError(f"{self.path} does not exist; predict again with --save_probabilities")
+        with self._naming_the_file(), contextlib.ExitStack() as stack:
+            archive = stack.enter_context(zipfile.ZipFile(self.path))
+            self._stream = stack.enter_context(archive.open(_MEMBER))
+            self.shape, by_columns, self._dtype = _HEADERS[np.lib.format.read_magic(self._stream)](self._stream)
+            if self._dtype.kind != "f" or len(self.shape) < 2:
+                raise ValueError(f"it holds an array of type {self._dtype} and shape {self.shape}")
+            self._whole = iter(np.load(self.path)[PROBABILITIES]) if by_columns else None
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> ProbabilityFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def next_channel(self) -> np.ndarray:
+        """The next channel; call it ``shape[0]`` times."""
+        if self._whole is not None:  # written by someone else with the axes stored in reverse; there is no short way
+            return np.array(next(self._whole), dtype=np.float32)
+        channel = np.empty(self.shape[1:], dtype=self._dtype)
+        target = memoryview(channel.reshape(-1).view(np.uint8))
+        with self._naming_the_file():
+            while target:
+                block = self._stream.read(min(_BLOCK, len(target)))
+                if not block:
+                    raise EOFError("it ends too early")
+                target[: len(block)] = block
+                target = target[len(block) :]
+        return channel.astype(np.float32, copy=False)
+
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
+            raise FileContentError(
+                f"{self.path} cannot be used as probabilities: {error}. Predict again with --save_probabilities"
+            ) from error
+
+
+def probabilities_shape(path: PathLike) -> tuple[int, ...]:
+    """Shape (C, Z, Y, X) of the probabilities in a file; only its start is read."""
+    with ProbabilityFile(path) as file:
+        return file.shape
+
+
+def mean_channels(paths: Sequence[PathLike]) -> Iterator[np.ndarray]:
+    """Yield the mean of each channel over the files: float32 (Z, Y, X), summed in the order of ``paths``, then divided.
+
+    Two channels are held at a time, whatever their number. Raises ImageError when the shapes differ.
+    """
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(ProbabilityFile(path)) for path in paths]
+        for other in files[1:]:
+            if other.shape != files[0].shape:
+                raise ImageError(
+                    f"{files[0].path} has probabilities of shape {files[0].shape}, {other.path} {other.shape}; "
+                    "only predictions of the same images with the same labels can be averaged"
+                )
+        for _ in range(files[0].shape[0]):
+            total = files[0].next_channel()
+            for other in files[1:]:
+                total += other.next_channel()
+            total /= len(files)
+            yield total
+
+
+@contextlib.contextmanager
+def saved_on_the_way(channels: Iterable[np.ndarray], path: PathLike, shape: Sequence[int]) -> Iterator[Iterator]:
+    """Give ``channels`` back one by one; when all were taken, they are in the probability file ``path``.
+
+    ``shape`` is (C, Z, Y, X). The file appears when the context is left without an exception.
+    """
+
+    def passed_on(stream) -> Iterator[np.ndarray]:
+        for channel in channels:
+            stream.write(np.ascontiguousarray(channel, dtype="<f4").reshape(-1).view(np.uint8).data)
+            yield channel
+
+    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(int(n) for n in shape)}
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(_MEMBER, "w", force_zip64=True) as stream,
+    ):
+        np.lib.format.write_array_header_1_0(stream, header)
+        yield passed_on(stream)
