@@ -6,6 +6,7 @@ previous stage of a cascade behind the image channels; ``ofile`` truncated outpu
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,7 +30,8 @@ def _iterate(tasks: Iterator[Task], cases: int, num_processes: int, pin_memory: 
             item["data"] = item["data"].pin_memory()
         return item
 
-    return prefetch((partial(make, case, task) for case, task in tasks), min(num_processes, cases))
+    workers = min(num_processes, cases, os.cpu_count() or 1)
+    return prefetch((partial(make, case, task) for case, task in tasks), workers)
 
 
 def preprocessing_iterator_fromfiles(

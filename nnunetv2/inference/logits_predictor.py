@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nnunetv2.configuration import num_processes
+from nnunetv2.configuration import integer_from_environment
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import Slicer, tile_slicers
 from nnunetv2.inference import model_folder, network_calls, patchable
@@ -146,7 +146,9 @@ class LogitsPredictor:
         if not network_calls.takes_weights(self.network):
             parameters = [None]
         total: torch.Tensor | None = None
-        threads = min(num_processes(), torch.get_num_threads())
+        # nnUNet_def_n_proc limits torch's threads when it is set; a default of 8 would slow down large CPU machines.
+        current = torch.get_num_threads()
+        threads = max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current))
         with borrowed_torch_threads(threads), torch.inference_mode():
             for weights in parameters:
                 if weights is not None:

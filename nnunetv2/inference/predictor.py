@@ -50,8 +50,9 @@ class nnUNetPredictor(LogitsPredictor):
         """Predict images in a folder, or given as one list of channel files per case.
 
         The output is a folder, a list of paths without file ending, or None to get results back. Both worker counts
-        default to ``nnUNet_def_n_proc``, else 8; they count threads, and 0 means "in this thread". ``overwrite=False``
-        skips cases that are done. Of ``num_parts`` calls, this one takes every case whose position is ``part_id``.
+        default to ``nnUNet_def_n_proc``, else 8. They count threads, at most one per CPU; 0 means "in this thread".
+        ``overwrite=False`` skips cases that are done. Of ``num_parts`` calls that share the cases, this is number
+        ``part_id``, counted from 0.
 
         Returns results in input order: None where a file was written, else the segmentation or (segmentation,
         probabilities). None when there is nothing to do.
@@ -164,8 +165,8 @@ class nnUNetPredictor(LogitsPredictor):
         truncated output path, or None to return the result; ``data_properties``. Results come in the items' order.
         Raises WorkerError (a RuntimeError) naming the case that failed; what was predicted before is still written.
         """
-        workers = num_processes_segmentation_export
-        exporter = BoundedExecutor(num_processes() if workers is None else workers)
+        workers = num_processes() if num_processes_segmentation_export is None else num_processes_segmentation_export
+        exporter = BoundedExecutor(min(workers, os.cpu_count() or 1))
         closing_items = closing(data_iterator) if hasattr(data_iterator, "close") else nullcontext()
         try:
             with exporter, closing_items:

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -286,6 +290,43 @@ def test_the_next_stage_is_stored_as_blosc2_by_default(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["case.b2nd"]
     stored = blosc2.open(str(tmp_path / "case.b2nd"), mode="r")[...]
     np.testing.assert_array_equal(stored, label_manager.convert_logits_to_segmentation(logits))
+
+
+MEMORY_SCRIPT = """
+import resource, sys
+import numpy as np, torch
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape as convert
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from tests.inference.conftest import make_plans
+
+plans_manager = PlansManager(make_plans())
+shape = (96, 100, 104)
+properties = {"spacing": [1.0, 1.0, 1.0], "shape_before_cropping": shape,
+              "bbox_used_for_cropping": [[0, n] for n in shape], "shape_after_cropping_and_before_resampling": shape}
+
+def peak_after(channels):
+    labels = {"background": 0} | {f"l{i}": i for i in range(1, channels)}
+    logits = np.random.RandomState(0).randn(channels, 32, 32, 32).astype(np.float16)
+    configuration = plans_manager.get_configuration("small")
+    result = convert(logits, plans_manager, configuration, LabelManager(labels, None), properties)
+    assert len(np.unique(result)) == channels
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+print(peak_after(2), peak_after(20), peak_after(100))
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_an_export_does_not_grow_with_channels_at_full_resolution():
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run([sys.executable, "-c", MEMORY_SCRIPT], capture_output=True, text=True, cwd=root, check=False)
+    assert run.returncode == 0, run.stderr
+    two, twenty, hundred = map(int, run.stdout.split())
+    small, full = 32**3, 96 * 100 * 104
+    # float64 random numbers and their float16 copy exist while the logits are made: 10 bytes per channel and voxel
+    assert hundred - two < 10 * 100 * small + 4 * full, "98 channels at full resolution would take 196 bytes per voxel"
+    assert twenty - two < 10 * 20 * small + 4 * full
 
 
 def test_insert_crop_into_image_can_be_taken_from_here():
