@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,4 +42,4 @@ def epoch_report(logger: Any, epoch: int) -> list[tuple[Any, ...]]:
 
 def is_new_best(ema: float, best: float | None) -> bool:
     """Whether ``ema`` beats the best so far. NaN, an undefined Dice, never does, and any number beats NaN."""
-    return not np.isnan(ema) and (best is None or np.isnan(best) or ema > best)
+    return not math.isnan(ema) and (best is None or math.isnan(best) or ema > best)
