@@ -62,6 +62,7 @@ RANKS = {
     "training.trainer_setup": 6,
     "run": 7,
     "dataset_conversion": 7,
+    "model_sharing": 7,
     "demo": 7,
     # facades: established paths of things that live elsewhere; nothing inside imports them
     "utilities.crossval_split": 8,
