@@ -1,0 +1,1 @@
+"""Trained models as zip files: exporting, installing, downloading."""
