@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 from torch import nn
 
 from nnunetv2.errors import CheckpointError
-from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
+from nnunetv2.run.load_pretrained_weights import compare_weights, load_pretrained_weights
 from nnunetv2.training.checkpoint import write_checkpoint
 
 
@@ -70,3 +72,52 @@ def test_a_file_without_weights_is_refused(tmp_path):
     write_checkpoint(tmp_path / "other.pth", {"epoch": 3})
     with pytest.raises(CheckpointError, match="network_weights"):
         load_pretrained_weights(Network(), tmp_path / "other.pth")
+
+
+def report_of(caplog, network, path, **kwargs) -> list[str]:
+    log = logging.getLogger("nnunetv2.run.load_pretrained_weights")
+    log.addHandler(caplog.handler)  # the package's own handler may have ended propagation
+    try:
+        with caplog.at_level(logging.INFO, logger=log.name):
+            load_pretrained_weights(network, path, **kwargs)
+    finally:
+        log.removeHandler(caplog.handler)
+    return caplog.records[-1].getMessage().splitlines()
+
+
+def test_the_report_counts_what_was_taken_over_and_lists_what_was_skipped_with_shapes(pretrained, tmp_path, caplog):
+    source, _ = pretrained
+    path = tmp_path / "more.pth"
+    write_checkpoint(path, {"network_weights": source.state_dict() | {"projection.weight": torch.zeros(7, 4)}})
+    lines = report_of(caplog, Network(), path)
+    assert lines[0] == f"Pretrained weights from {path}: 2 of 6 weights are taken over"
+    assert lines[1] == "4 segmentation layer weights keep their initialisation:"
+    assert lines[2] == "  decoder.seg_layers.0.weight (3, 4, 1, 1)"
+    assert lines[-2:] == ["1 weights of the file are not used:", "  projection.weight (7, 4)"]
+    assert not any("encoder" in line for line in lines)
+
+
+def test_the_verbose_report_lists_the_weights_taken_over_but_no_numbers(pretrained, caplog):
+    _, path = pretrained
+    lines = report_of(caplog, Network(), path, verbose=True)
+    assert lines[1:3] == ["  encoder.weight (4, 2, 3, 3)", "  encoder.bias (4,)"]
+    assert "tensor" not in "".join(lines)
+
+
+def test_a_comparison_copies_nothing_and_names_every_problem(pretrained):
+    source, _ = pretrained
+    target = Network(channels=1)
+    given = {"encoder.weight": source.encoder.weight}
+    comparison = compare_weights(target.state_dict(), given)
+    assert comparison.matched == {}
+    assert comparison.problems == (
+        "encoder.bias (4,) is missing",
+        "encoder.weight has shape (4, 2, 3, 3), needed is (4, 1, 3, 3)",
+    )
+
+
+def test_only_the_first_problems_of_another_architecture_are_spelled_out(tmp_path):
+    write_checkpoint(tmp_path / "empty.pth", {"network_weights": {}})
+    network = nn.Sequential(*[nn.Conv2d(1, 1, 1) for _ in range(4)])
+    with pytest.raises(CheckpointError, match=r"; and 3 more\. Use the plans"):
+        load_pretrained_weights(network, tmp_path / "empty.pth")
