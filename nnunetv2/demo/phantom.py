@@ -29,7 +29,7 @@ class PhantomSettings:
     spacing: Triple = (5.0, 2.8, 2.8)
     lesions: tuple[int, int] = (2, 4)
     """Fewest and most lesions of a case; (0, 0) gives a healthy body."""
-    lesion_radius: tuple[float, float] = (12.0, 24.0)
+    lesion_radius: tuple[float, float] = (14.0, 26.0)
     """Smallest and largest mean radius of a lesion in mm."""
     noise: float = 15.0
     """Standard deviation of the noise in HU."""
@@ -140,7 +140,7 @@ def _paint_skeleton(canvas: _Canvas, rng: np.random.Generator) -> None:
     _paint_ribs(canvas, discs[discs > 0.4])
     for x in (0.27, 0.73):
         canvas.paint(canvas.ellipsoid((0.02, 0.58, x), (0.12, 0.1, 0.1)), BONE * 0.8)
-        canvas.paint(canvas.ellipsoid((0.02, 0.55, x), (0.11, 0.09, 0.08)), MUSCLE)
+        canvas.paint(canvas.ellipsoid((0.02, 0.565, x), (0.115, 0.095, 0.094)), MUSCLE)
 
 
 def _paint_ribs(canvas: _Canvas, heights: np.ndarray) -> None:

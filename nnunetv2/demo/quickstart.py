@@ -23,18 +23,14 @@ TRAINER = "nnUNetTrainer_Quickstart"
 
 TRAINER_FILE = '''"""A trainer of one's own: the standard one with fewer and shorter epochs."""
 
-import torch
-
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 class {name}(nnUNetTrainer):
-    def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):
-        super().__init__(plans, configuration, fold, dataset_json, device=device)
-        self.num_epochs = {epochs}
-        self.num_iterations_per_epoch = {iterations}
-        self.num_val_iterations_per_epoch = {validation_iterations}
-        self.initial_lr = {learning_rate}
+    num_epochs = {epochs}
+    num_iterations_per_epoch = {iterations}
+    num_val_iterations_per_epoch = {validation_iterations}
+    initial_lr = {learning_rate}
 '''
 
 
@@ -45,11 +41,11 @@ class QuickstartSettings:
     dataset: PhantomDataset = field(default_factory=lambda: PhantomDataset(training_cases=10, test_cases=3))
     width: int = 8
     """Feature maps of the first of four stages; each further stage has twice as many."""
-    spacing: tuple[float, float, float] = (5.0, 4.0, 4.0)
+    spacing: tuple[float, float, float] = (5.0, 5.0, 5.0)
     """Grid of the network in mm (Z, Y, X)."""
-    patch_size: tuple[int, int, int] = (32, 64, 64)
+    patch_size: tuple[int, int, int] = (32, 48, 48)
     batch_size: int = 2
-    epochs: int = 6
+    epochs: int = 8
     iterations: int = 50
     validation_iterations: int = 5
     learning_rate: float = 0.01
