@@ -25,6 +25,7 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, Convert3DTo2DTransform
 from batchgeneratorsv2.transforms.utils.random import OneOfTransform
 
+from nnunetv2.errors import UsageError
 from nnunetv2.training.data_augmentation.default_pipeline import (
     OUTSIDE_LABEL,
     Region,
@@ -40,6 +41,9 @@ from nnunetv2.training.data_augmentation.default_pipeline import (
 
 # Range of the scale factors, also used for the size of the patch to load.
 SCALE_RANGE = (0.7, 1.43)
+
+# Gradients are at least a sixth of the patch wide, in whole voxels.
+SMALLEST_PATCH = 6
 
 _GRADIENT_CENTRE = (-0.5, 1.5)
 
@@ -61,8 +65,14 @@ def da5_training_transforms(
 ) -> ComposeTransforms:
     """The DA5 training pipeline; parameters as in ``default_pipeline.training_transforms``.
 
-    The patch needs at least 6 voxels along every axis, because gradients spread over at least a sixth of it.
+    Raises UsageError for a patch with fewer than 6 voxels along an axis, because gradients spread over at least a sixth
+    of it.
     """
+    if min(patch_size) < SMALLEST_PATCH:
+        raise UsageError(
+            f"DA5 augmentation needs at least {SMALLEST_PATCH} voxels along every axis, and patch_size is "
+            f"{[int(n) for n in patch_size]}. Enlarge it in the plans, or use a trainer without DA5"
+        )
     return ComposeTransforms(
         [
             *_spatial(

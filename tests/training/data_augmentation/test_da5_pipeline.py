@@ -7,6 +7,7 @@ import pytest
 import torch
 from batchgeneratorsv2.transforms.utils.random import OneOfTransform, RandomTransform
 
+from nnunetv2.errors import UsageError
 from nnunetv2.training.data_augmentation import da5_pipeline
 from nnunetv2.training.data_augmentation.da5_pipeline import da5_training_transforms, equal_axes
 
@@ -104,6 +105,12 @@ def test_gradients_are_a_sixth_to_the_whole_of_the_extent_wide():
     widths = [da5_pipeline._gradient_width((60, 12), 0) for _ in range(500)]
     assert 10 <= min(widths) < 12
     assert 50 < max(widths) <= 60
+
+
+def test_a_patch_too_thin_for_gradients_is_refused_before_training():
+    assert pipeline((6, 20, 20)).transforms
+    with pytest.raises(UsageError, match=r"at least 6 voxels.*patch_size is \[5, 20, 20\]"):
+        pipeline((5, 20, 20))
 
 
 @pytest.mark.parametrize(("patch", "dummy_2d"), [((14, 12, 12), False), ((6, 20, 20), True), ((20, 20), False)])
