@@ -11,9 +11,12 @@ class nnUNetTrainer_noDummy2DDA(nnUNetTrainer):
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self):
         """As the default for a patch that is not flat."""
-        _, was_dummy_2d, _, mirror_axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        patch_size = self.configuration_manager.patch_size
-        rotation, dummy_2d, initial_patch, _ = augmentation_geometry(patch_size, allow_dummy_2d=False)
-        if was_dummy_2d:
-            self.print_to_log_file(f"do_dummy_2d_data_aug: {dummy_2d}, since this trainer never uses it")
-        return rotation, dummy_2d, initial_patch, mirror_axes
+        geometry = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        _, dummy_2d, _, mirror_axes = geometry
+        if not dummy_2d:
+            return geometry
+        self.print_to_log_file("do_dummy_2d_data_aug: False, since this trainer never uses it")
+        rotation, _, initial_patch, _ = augmentation_geometry(
+            self.configuration_manager.patch_size, allow_dummy_2d=False
+        )
+        return rotation, False, initial_patch, mirror_axes
