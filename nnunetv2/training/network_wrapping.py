@@ -65,10 +65,20 @@ def compile_if(wanted: bool, network: nn.Module, device: torch.device) -> tuple[
 
 def wrap_for_ddp(network: nn.Module, device: torch.device) -> nn.Module:
     """Convert batch norms to synchronised ones where they exist for the device, and wrap ``network`` for DDP."""
+    _freeze_unused_outputs(bare_network(network))
     if device.type != "cuda":
         return DistributedDataParallel(network)
     network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     return DistributedDataParallel(network, device_ids=[device.index])
+
+
+def _freeze_unused_outputs(network: nn.Module) -> None:
+    """Without deep supervision only the last of the decoder's ``seg_layers`` runs, but DDP waits for every gradient."""
+    decoder = getattr(network, "decoder", None)
+    if getattr(decoder, "deep_supervision", True) or not hasattr(decoder, "seg_layers"):
+        return
+    for layer in list(decoder.seg_layers)[:-1]:
+        layer.requires_grad_(False)
 
 
 def switch_deep_supervision(network: nn.Module, enabled: bool, expected: bool) -> None:
