@@ -21,9 +21,9 @@ ORDERS = (0, 1, 3)
 # Pole of the cubic B-spline prefilter (Unser, IEEE Signal Processing Magazine 16(6), 1999): weights decay like |z|^d.
 _POLE = np.sqrt(3.0) - 2.0
 
-# Columns farther than this from an output position have spline weights below |z|^20 = 4e-12 and are dropped in blocks;
-# dropping them changes a value by less than 1e-12 of the value range.
-_SPLINE_REACH = 20
+# Columns farther than this from an output position have spline weights below |z|^14 = 1e-8, less than float32 resolves,
+# and are dropped in blocks.
+_SPLINE_REACH = 14
 
 
 class LinearTaps(NamedTuple):
@@ -83,8 +83,8 @@ def operator(old_length: int, new_length: int, order: int) -> np.ndarray:
 def operator_blocks(old_length: int, new_length: int, order: int, rows_per_block: int = 32) -> tuple[Block, ...]:
     """The same matrix cut into runs of rows, each with only the columns it needs.
 
-    Together they equal ``operator`` to 1e-11: far spline weights (below 4e-12) are dropped, so the cost of a product
-    grows linearly with the axis length.
+    Together they equal ``operator`` to 2e-8: far spline weights are dropped, so the cost of a product grows linearly
+    with the axis length.
     """
     x = coordinates(old_length, new_length)
     reach = _SPLINE_REACH if order == 3 else 1
