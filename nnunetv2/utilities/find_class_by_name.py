@@ -11,11 +11,15 @@ import logging
 import os
 import pkgutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+# Cases are prepared in threads that all look up classes, but neither sys.path nor the caches of importlib stand that.
+_SEARCHING = threading.RLock()
 
 
 def recursive_find_python_class(
@@ -42,7 +46,7 @@ def recursive_find_python_class(
     """
     base = os.path.abspath(base_folder or folder)
     errors: list[tuple[str, Exception]] = []
-    with _on_path(base, cleanup_imports_from_base_folder):
+    with _SEARCHING, _on_path(base, cleanup_imports_from_base_folder):
         found = _search(os.path.abspath(folder), class_name, current_module, errors, verbose)
     if found is None and errors:
         module, error = errors[0]
