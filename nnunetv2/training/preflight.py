@@ -89,6 +89,29 @@ def check_cases_of_fold(train: Sequence[str], val: Sequence[str], fold: int | st
             raise DatasetError(f"fold {fold} has no case to {purpose}; check splits_final.json beside {folder}")
 
 
+def check_previous_stage(trainer: nnUNetTrainer, cases: Sequence[str]) -> None:
+    """Raise MissingFileError, naming the commands, unless the previous stage of a cascade has segmented ``cases``.
+
+    Does nothing for trainings without a previous stage.
+    """
+    folder = trainer.folder_with_segs_from_previous_stage
+    if folder is None:
+        return
+    found = {name.rsplit(".", 1)[0] for name in os.listdir(folder)} if isdir(folder) else set()
+    absent = sorted(set(cases) - found)
+    if not absent:
+        return
+    plans, stage = trainer.plans_manager, trainer.configuration_manager.previous_stage_name
+    command = (
+        f"nnUNetv2_train {_number(plans.dataset_name)} {stage} FOLD -tr {type(trainer).__name__} -p {plans.plans_name}"
+    )
+    raise MissingFileError(
+        f"{folder} lacks the segmentations of {len(absent)} case(s) that {trainer.configuration_name} takes as input: "
+        f"{', '.join(absent[:10])}{' ...' if len(absent) > 10 else ''}. The final validation of each fold of {stage} "
+        f"writes those of its cases: run {command} for all folds, with --val for those trained already"
+    )
+
+
 def check_device(device: torch.device) -> None:
     """Raise UsageError when ``device`` does not exist on this machine."""
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -227,7 +227,8 @@ class nnUNetTrainer:
         return self.dataset_of(train), self.dataset_of(val)
 
     def dataset_of(self, cases: Sequence[str]) -> Any:
-        """Data set object of these preprocessed cases."""
+        """Data set object of these preprocessed cases. Raises MissingFileError when the previous stage lacks some."""
+        preflight.check_previous_stage(self, cases)
         return self._dataset_class()(
             self.preprocessed_dataset_folder,
             list(cases),
