@@ -19,6 +19,8 @@ from nnunetv2.preprocessing.resampling.image_resampling import interpolate_first
 # Output voxels handled at once; bounds the memory of index and mask arrays.
 _VOXELS_PER_SLAB = 1 << 21
 _VOTERS_AT_ONCE = 1 << 18
+# Input voxels of planes that are resized together.
+_VOXELS_PER_STACK = 1 << 20
 
 
 def resize_labels(seg: np.ndarray, new_shape: tuple[int, ...], order: int = 1) -> np.ndarray:
@@ -43,20 +45,27 @@ def resize_label_stack(seg: np.ndarray, new_shape: tuple[int, ...], order: int =
     """
     if order_first == 0:
         used, back = np.unique(nearest_indices(seg.shape[0], new_shape[0]), return_inverse=True)
-        planes = _resize_label_planes(seg[used], new_shape, order)
+        planes = _resize_label_planes(seg, used, new_shape, order)
         return planes if len(planes) == new_shape[0] else planes[back]
-    planes = _resize_label_planes(seg, new_shape, order)
+    planes = _resize_label_planes(seg, np.arange(len(seg)), new_shape, order)
     if len(planes) == new_shape[0]:
         return planes
     return _interpolate_first_axis(planes, new_shape[0], order_first)
 
 
-def _resize_label_planes(seg: np.ndarray, new_shape: tuple[int, ...], order: int) -> np.ndarray:
+def _resize_label_planes(seg: np.ndarray, used: np.ndarray, new_shape: tuple[int, ...], order: int) -> np.ndarray:
+    """The planes ``seg[used]``, resized; some at a time, which keeps them in the cache."""
     if seg.shape[1:] == tuple(new_shape[1:]):
-        return seg
-    if order in (0, 1):
-        return resize_labels(seg, (seg.shape[0], *new_shape[1:]), order)
-    return np.stack([_resize_by_indicators(plane, new_shape[1:], order) for plane in seg])
+        return seg[used]
+    out = np.empty((len(used), *new_shape[1:]), dtype=seg.dtype)
+    step = max(1, _VOXELS_PER_STACK // max(1, seg[0].size)) if order in (0, 1) else 1
+    for start in range(0, len(used), step):
+        part = seg[used[start : start + step]]
+        if order in (0, 1):
+            out[start : start + step] = resize_labels(part, (len(part), *new_shape[1:]), order)
+        else:
+            out[start] = _resize_by_indicators(part[0], new_shape[1:], order)
+    return out
 
 
 def _compact(seg: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
