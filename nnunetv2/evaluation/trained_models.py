@@ -22,8 +22,8 @@ from nnunetv2.records.layout import (
     next_stage_folder,
     plans_file,
 )
+from nnunetv2.records.plans import resolve_configuration
 from nnunetv2.utilities.file_path_utilities import get_output_folder
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +57,12 @@ class TrainedModel:
         """How inference_information.json names the models it chose."""
         return {"configuration": self.configuration, "trainer": self.trainer, "plans_identifier": self.plans}
 
-    def planned(self) -> PlansManager | None:
+    def planned(self) -> dict[str, Any] | None:
         """The plans in the preprocessed folder, else those in the model folder, else None."""
         preprocessed = nnUNet_preprocessed.get()
         files = [plans_file(join(preprocessed, self.dataset), self.plans)] if preprocessed else []
         found = next((file for file in [*files, join(self.folder, PLANS_JSON)] if isfile(file)), None)
-        return None if found is None else PlansManager(found)
+        return None if found is None else read_json(found)
 
     def previous_stage(self) -> TrainedModel | None:
         """The model whose segmentations this one needs (cascade); None without one."""
@@ -73,7 +73,7 @@ class TrainedModel:
                 *(self.plans, self.dataset, self.configuration),
             )
             return None
-        name = plans.get_configuration(self.configuration).previous_stage_name
+        name = resolve_configuration(plans, self.configuration).get("previous_stage")
         if name is None:
             return None
         return TrainedModel(dataset=self.dataset, trainer=self.trainer, plans=self.plans, configuration=name)
@@ -144,7 +144,7 @@ def planned_models(dataset: str, entries: Sequence[Mapping[str, Any]]) -> list[T
                 "%s is left out: there are no plans %s of %s. Make them with nnUNetv2_plan_experiment",
                 *(model.identifier, model.plans, dataset),
             )
-        elif model.configuration not in plans.available_configurations:
+        elif model.configuration not in plans["configurations"]:
             logger.info("%s is left out: %s does not plan %s", model.identifier, model.plans, model.configuration)
         else:
             models.append(model)
