@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -68,7 +67,7 @@ class ProbabilityFile:
     def _naming_the_file(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
+        except Exception as error:  # a damaged file raises whatever its bytes happen to mean
             raise FileContentError(
                 f"{self.path} cannot be used as probabilities: {error}. Predict again with --save_probabilities"
             ) from error
