@@ -27,7 +27,8 @@ echo "== ruff"
 echo "== mypy"
 .venv/bin/mypy
 echo "== pytest"
-# One thread in each test process: the tests share the cores among themselves.
+# One thread in each test process, and waiting without spinning: the tests share the cores among themselves.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 .venv/bin/python -m pytest -n "${TEST_PROCESSES:-2}" --dist worksteal --cov --cov-report=term \
     ${which[@]+"${which[@]}"} ${arguments[@]+"${arguments[@]}"}

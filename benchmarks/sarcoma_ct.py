@@ -51,7 +51,10 @@ def run(data: Path, folder: Path, iterations: int, device: str) -> float:
         place.run("nnUNetv2_preprocess", "-d", number, "-c", CONFIGURATION, "-np", "2", "--no_pbar")
     with place.step(f"Training, {iterations} iterations"):
         place.write_trainer(TRAINER, TRAINER_FILE.format(name=TRAINER, iterations=iterations))
-        place.run("nnUNetv2_train", number, CONFIGURATION, "all", "-tr", TRAINER, "-device", device)
+        # The final validation would predict all training cases once more.
+        place.run(
+            "nnUNetv2_train", number, CONFIGURATION, "all", "-tr", TRAINER, "-device", device, "--skip_validation"
+        )
     with place.step("Prediction"):
         model = ("-d", number, "-c", CONFIGURATION, "-f", "all", "-tr", TRAINER, "-device", device)
         place.run("nnUNetv2_predict", "-i", str(place.raw / "imagesTs"), "-o", str(place.predictions), *model)

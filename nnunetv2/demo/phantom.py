@@ -19,6 +19,7 @@ AIR, LUNG, FAT, MUSCLE, LIVER, SPLEEN, BLOOD, KIDNEY, MARROW, BONE = -1000, -820
 LESION = 230
 
 Triple = tuple[float, float, float]
+Floats = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class _Canvas:
     def __post_init__(self) -> None:
         self.axes = [((np.arange(n) + 0.5) / n).astype(np.float32) for n in self.image.shape]
 
-    def ellipsoid(self, centre: Sequence[float], radii: Sequence[float], power: float = 2.0) -> tuple:
+    def ellipsoid(self, centre: Floats, radii: Floats, power: float = 2.0) -> tuple:
         """Box around a (super-)ellipsoid and, inside that box, which voxels belong to it."""
         box = tuple(
             slice(*np.searchsorted(axis, (c - r, c + r))) for axis, c, r in zip(self.axes, centre, radii, strict=True)

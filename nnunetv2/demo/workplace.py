@@ -61,14 +61,16 @@ class Workplace:
             raise WorkerError(f"{words[0]} ended with status {status}; its messages are above")
 
     def environment(self) -> dict[str, str]:
-        """The variables nnU-Net reads; a machine with two cores is assumed."""
+        """The variables nnU-Net reads, for a small machine."""
         return {
+            # Threads that wait without spinning: on two cores with other work, training is several times faster so.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "nnUNet_raw": str(self.raw.parent),
             "nnUNet_preprocessed": str(self.preprocessed.parent),
             "nnUNet_results": str(self.results.parent),
             "nnUNet_extTrainer": str(self.trainers),
             "nnUNet_def_n_proc": "2",
-            "nnUNet_n_proc_DA": "2",
+            "nnUNet_n_proc_DA": "0",  # augmentation is a small part of a step here; more processes would only compete
         }
 
     def write_trainer(self, name: str, text: str) -> None:
