@@ -116,6 +116,21 @@ def test_regions_are_trained_as_channels_and_written_in_their_order(project, tmp
         assert {tuple(np.unique(read(file))) for file in project.predict("small", output)} == {(label,)}
 
 
+def test_a_region_that_a_later_one_covers_is_refused(project, capsys):
+    project.prepare(small=small())
+    covered = {"labels": {"background": 0, "core": 2, "whole": [1, 2]}, "regions_class_order": [2, 1]}
+    for folder in (project.raw, project.preprocessed):
+        edit_json(folder / "dataset.json", **covered)
+    verify = ["-d", NUMBER, "--verify_dataset_integrity", "--no_pp", "-npfp", "1", "--no_pbar"]
+    train = [NUMBER, "small", "0", "-tr", TRAINER, "-device", "cpu"]
+    for entry, argv in ((plan_and_preprocess_entry, verify), (run_training_entry, train)):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            entry(argv)
+        assert end.value.code == 1
+        assert "core would never be seen" in capsys.readouterr().err
+
+
 def test_slices_with_the_ignore_label_are_neither_trained_on_nor_evaluated(project, tmp_path):
     edit_json(project.raw / "dataset.json", labels={"background": 0, "shell": 1, "core": 2, "ignore": 3})
     edit_labels(project.raw, keep_every_third_slice)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nnunetv2.errors import DatasetError, FileContentError, LabelsError
 from nnunetv2.records import layout
 from nnunetv2.records.files import read_json
-from nnunetv2.records.labels import Labels
+from nnunetv2.records.labels import Labels, require_visible_regions
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets, split_channel_suffix
 
 _REQUIRED_KEYS = ("channel_names", "labels", "numTraining", "file_ending")
@@ -149,6 +149,10 @@ def _check_labels(raw: RawFolder, path: str) -> None:
         raw.error(str(error))
         return
     raw.labels = known.all_labels + (() if known.ignore_label is None else (known.ignore_label,))
+    try:
+        require_visible_regions(labels, raw.description.get("regions_class_order"), path)
+    except LabelsError as error:
+        raw.error(str(error))
     gaps = [(low, high) for low, high in pairwise(raw.labels) if high - low != 1]
     if gaps:
         where = ", ".join(f"{low} is followed by {high}" for low, high in gaps)

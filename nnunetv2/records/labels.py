@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from nnunetv2.errors import LabelsError
@@ -92,3 +93,25 @@ def _check_regions_class_order(regions: Sequence[Region], order: Sequence[int] |
         raise LabelsError(
             f"{source}: regions_class_order has {len(order)} entries for {len(regions)} regions without background"
         )
+
+
+def require_visible_regions(
+    labels: Mapping[str, Any], regions_class_order: Sequence[int] | None, source: str = "dataset.json"
+) -> None:
+    """Raise LabelsError when a region could never be seen in a label map.
+
+    Regions are written one over the other. One that lies inside a region written after it leaves no voxel behind.
+    """
+    regions = Labels.from_json(labels, regions_class_order, source=source).regions
+    if regions is None:
+        return
+    values = {name: _integers(value, name) for name, value in labels.items() if name != "ignore"}
+    names = [name for name, value in values.items() if not _is_background(value)]
+    parts = [{region} if isinstance(region, int) else set(region) for region in regions]
+    for first, later in combinations(range(len(parts)), 2):
+        if parts[first] <= parts[later] and int(regions_class_order[first]) != int(regions_class_order[later]):
+            raise LabelsError(
+                f"{source}: labels.{names[first]} {sorted(parts[first])} lies inside labels.{names[later]} "
+                f"{sorted(parts[later])}, which is written after it, so {names[first]} would never be seen in a "
+                "prediction. Put larger regions before those inside them, in labels and in regions_class_order alike"
+            )

@@ -12,6 +12,7 @@ import torch
 from nnunetv2.errors import DatasetError, MissingFileError, UsageError
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.files import read_json
+from nnunetv2.records.labels import require_visible_regions
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
 from nnunetv2.records.plans import plans_title
 
@@ -67,8 +68,9 @@ def check_preprocessed(trainer: nnUNetTrainer) -> None:
 
 
 def check_before_training(trainer: nnUNetTrainer) -> None:
-    """``check_preprocessed``, and that the fingerprint is there, which the model folder gets a copy of."""
+    """``check_preprocessed``, every region can be seen, and the fingerprint is there for the model folder to copy."""
     check_preprocessed(trainer)
+    require_visible_regions(trainer.dataset_json["labels"], trainer.dataset_json.get("regions_class_order"))
     fingerprint = join(str(trainer.preprocessed_dataset_folder_base), FINGERPRINT_JSON)
     if not isfile(fingerprint):
         raise MissingFileError(
