@@ -114,16 +114,14 @@ def _ensemble_predictions(
         )
         for member in members
     ]
-    output_of = dict(zip(models, outputs))
+    output_of: dict[TrainedModel | None, str] = dict(zip(models, outputs))
     needs = {model: model.previous_stage() for model in models}
-    ordered = sorted(zip(models, members), key=lambda pair: needs[pair[0]] is not None)
-    return [
-        _prediction(
-            member, information, output_of[model], output_of.get(needs[model]) if needs[model] else None,
-            save_probabilities=True,
-        )
-        for model, member in ordered
-    ]  # fmt: skip
+    first_stages_first = sorted(zip(models, members), key=lambda pair: needs[pair[0]] is not None)
+    commands = []
+    for model, member in first_stages_first:
+        previous = output_of.get(needs[model])
+        commands.append(_prediction(member, information, output_of[model], previous, save_probabilities=True))
+    return commands
 
 
 def print_inference_instructions(
