@@ -6,15 +6,20 @@ import ast
 import importlib
 import inspect
 import json
+import pickle
 from functools import reduce
+from importlib.metadata import version
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 import nnunetv2
+from nnunetv2.inference.patchable import find_trainer
 from nnunetv2.run.run_training import get_trainer_from_args, maybe_load_checkpoint
 from nnunetv2.training.dataloading.base_data_loader import nnUNetDataLoaderBase
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
@@ -25,6 +30,8 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as trainer_module
 from nnunetv2.utilities import find_objects
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 from tests.public_names import PUBLIC_NAMES
 
@@ -116,6 +123,26 @@ def test_the_package_is_a_plain_folder_that_can_be_found_and_copied_into():
     assert not hasattr(nnunetv2, "torch")
 
 
+def test_the_version_satisfies_requirements_written_for_upstream():
+    assert Version(version("nnunetv2")) in SpecifierSet(">=2.8.1")
+
+
+def test_managers_survive_the_way_to_a_worker_process():
+    manager = PlansManager({"plans_name": "P", "configurations": {"2d": CONFIGURATION}})
+    configuration = manager.get_configuration("2d")
+    for original in (manager, configuration, LabelManager({"background": 0, "x": 1}, None)):
+        assert vars(pickle.loads(pickle.dumps(original))).keys() == vars(original).keys()
+
+
+def test_a_configuration_may_get_another_class_at_run_time():
+    class Replaced(ConfigurationManager):
+        resampling_fn_data = property(lambda self: "own")
+
+    configuration = ConfigurationManager(CONFIGURATION)
+    configuration.__class__ = Replaced
+    assert configuration.resampling_fn_data == "own"
+
+
 def test_trainers_are_found_with_the_call_written_out_in_other_programs():
     folder = f"{nnunetv2.__path__[0]}/training/nnUNetTrainer"
     found = recursive_find_python_class(folder, "nnUNetTrainerNoMirroring", "nnunetv2.training.nnUNetTrainer")
@@ -139,51 +166,69 @@ DATASET_JSON = {
 }
 CONFIGURATION = {"preprocessor_name": "Own", "architecture": {}, "normalization_schemes": ["Own"]}
 # Module, name in it that other programs replace, and a call that must then use the replacement.
-REPLACED = {
-    "utilities.label_handling.label_handling": (
+REPLACED = [
+    (
+        "utilities.label_handling.label_handling",
         "recursive_find_python_class",
         lambda module: module.get_labelmanager_class_from_plans({"label_manager": "Own"}),
     ),
-    "utilities.plans_handling.plans_handler": (
+    (
+        "utilities.plans_handling.plans_handler",
         "recursive_find_python_class",
         lambda module: module.ConfigurationManager(CONFIGURATION).preprocessor_class,
     ),
-    "utilities.find_class_by_name": (
+    (
+        "utilities.find_class_by_name",
         "recursive_find_python_class",
         lambda module: recursive_find_trainer_class_by_name("Own"),
     ),
-    "preprocessing.resampling.utils": (
+    (
+        "preprocessing.resampling.utils",
         "recursive_find_python_class",
         lambda module: module.recursive_find_resampling_fn_by_name("own"),
     ),
-    "preprocessing.preprocessors.default_preprocessor": (
+    (
+        "preprocessing.preprocessors.default_preprocessor",
         "recursive_find_python_class",
         lambda module: module.DefaultPreprocessor()._normalize(
             np.zeros((1, 2, 2, 2)), None, SimpleNamespace(normalization_schemes=["Own"], use_mask_for_norm=[False]), {}
         ),
     ),
-    "experiment_planning.plan_and_preprocess_api": (
+    (
+        "experiment_planning.plan_and_preprocess_api",
         "recursive_find_python_class",
         lambda module: module.extract_fingerprints([4], "Own"),
     ),
-    "training.nnUNetTrainer.nnUNetTrainer": (
+    (
+        "training.nnUNetTrainer.nnUNetTrainer",
         "PolyLRScheduler",
         lambda module: module.nnUNetTrainer.configure_optimizers(
             SimpleNamespace(network=torch.nn.Linear(1, 1), initial_lr=1, weight_decay=0, num_epochs=1)
         ),
     ),
-    "run.load_pretrained_weights": (
+    (
+        "run.load_pretrained_weights",
         "load_pretrained_weights",
         lambda module: maybe_load_checkpoint(
             SimpleNamespace(was_initialized=True, network=None, output_folder="."), False, False, "weights.pth"
         ),
     ),
-}
+    *(
+        ("inference.predict_from_raw_data", search, lambda module: find_trainer("Own"))
+        for search in ("recursive_find_python_class", "recursive_find_trainer_class_by_name")
+    ),
+    (
+        "inference.export_prediction",
+        "convert_predicted_logits_to_segmentation_with_correct_shape",
+        lambda module: module.export_prediction_from_logits(
+            np.zeros((2, 1, 1, 1)), {}, None, MagicMock(), DATASET_JSON, "x"
+        ),
+    ),
+]
 
 
-@pytest.mark.parametrize("module", REPLACED)
-def test_what_others_assign_into_a_module_is_used_there(module, monkeypatch):
-    name, call = REPLACED[module]
+@pytest.mark.parametrize(("module", "name", "call"), REPLACED, ids=[f"{m}.{name}" for m, name, _ in REPLACED])
+def test_what_others_assign_into_a_module_is_used_there(module, name, call, monkeypatch):
     loaded = importlib.import_module(f"nnunetv2.{module}")
     monkeypatch.setattr(loaded, name, replacement)
     with pytest.raises(Used):
