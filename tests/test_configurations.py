@@ -317,16 +317,33 @@ def test_three_hundred_labels_need_sixteen_bits_everywhere(project, tmp_path):
     assert np.unique(previous).tolist() == [300]
 
 
-def test_labels_with_gaps_are_refused_before_planning(project, capsys):
+def skip_label_two(seg: np.ndarray, index: int) -> np.ndarray:
+    return np.where(seg == 2, 3, seg).astype(np.uint8)
+
+
+def test_labels_with_gaps_are_refused_before_planning_and_before_training(project, capsys):
     edit_json(project.raw / "dataset.json", labels={"background": 0, "shell": 1, "core": 3})
-    edit_labels(project.raw, lambda seg, index: np.where(seg == 2, 3, seg).astype(np.uint8))
+    edit_labels(project.raw, skip_label_two)
+    verify = ["-d", NUMBER, "--verify_dataset_integrity", "--no_pp", "-npfp", "1", "--no_pbar"]
     with pytest.raises(SystemExit) as end:
-        plan_and_preprocess_entry(["-d", NUMBER, "--verify_dataset_integrity", "--no_pp", "-npfp", "1", "--no_pbar"])
+        plan_and_preprocess_entry(verify)
     assert end.value.code == 1
-    error = capsys.readouterr().err
-    assert "consecutive" in error
-    assert "1 is followed by 3" in error
+    assert "1 is followed by 3" in capsys.readouterr().err
     assert not project.plans_file.exists()
+    project.prepare(check=False, small=small())
+    with pytest.raises(SystemExit) as end:
+        run_training_entry([NUMBER, "small", "0", "-tr", TRAINER, "-device", "cpu"])
+    assert end.value.code == 1
+    assert "labels must be consecutive integers, but 1 is followed by 3" in capsys.readouterr().err
+
+
+def test_regions_of_labels_with_gaps_are_trained(project, tmp_path):
+    regions = {"background": 0, "whole": [1, 3], "core": 3}
+    edit_json(project.raw / "dataset.json", labels=regions, regions_class_order=[1, 3])
+    edit_labels(project.raw, skip_label_two)
+    project.prepare(check=False, small=small())
+    check_summary(project.train("small"), {"(1, 3)": (1, 3), "3": (3,)})
+    check_predictions(project, project.predict("small", tmp_path / "out"), {0, 1, 3})
 
 
 # The cascade

@@ -105,9 +105,10 @@ class Project:
         self.results = folders["nnUNet_results"] / raw.name
         self.plans_file = self.preprocessed / "nnUNetPlans.json"
 
-    def prepare(self, **configurations: dict[str, Any]) -> None:
+    def prepare(self, check: bool = True, **configurations: dict[str, Any]) -> None:
         """Check, measure, plan; add ``configurations`` by hand; preprocess those that have data of their own."""
-        plan_and_preprocess_entry(["-d", NUMBER, "--verify_dataset_integrity", "--no_pp", "-npfp", "1", "--no_pbar"])
+        verify = ["--verify_dataset_integrity"] if check else []
+        plan_and_preprocess_entry(["-d", NUMBER, *verify, "--no_pp", "-npfp", "1", "--no_pbar"])
         plans = json.loads(self.plans_file.read_text())
         plans["configurations"] |= configurations
         self.plans_file.write_text(json.dumps(plans, indent=4))

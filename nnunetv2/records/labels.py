@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from nnunetv2.errors import LabelsError
@@ -92,6 +92,16 @@ def _check_regions_class_order(regions: Sequence[Region], order: Sequence[int] |
     if len(order) != len(regions):
         raise LabelsError(
             f"{source}: regions_class_order has {len(order)} entries for {len(regions)} regions without background"
+        )
+
+
+def require_consecutive(values: Sequence[int], source: str = "dataset.json") -> None:
+    """Raise LabelsError when ascending label values leave one out: output channels stand for 0, 1, 2, ..."""
+    gaps = [f"{low} is followed by {high}" for low, high in pairwise(values) if high - low != 1]
+    if gaps:
+        raise LabelsError(
+            f"{source}: labels must be consecutive integers, but {', '.join(gaps)}. Renumber them, in dataset.json and "
+            "in the files"
         )
 
 

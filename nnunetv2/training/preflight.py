@@ -12,7 +12,7 @@ import torch
 from nnunetv2.errors import DatasetError, MissingFileError, UsageError
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.files import read_json
-from nnunetv2.records.labels import require_visible_regions
+from nnunetv2.records.labels import require_consecutive, require_visible_regions
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
 from nnunetv2.records.plans import plans_title
 
@@ -68,15 +68,27 @@ def check_preprocessed(trainer: nnUNetTrainer) -> None:
 
 
 def check_before_training(trainer: nnUNetTrainer) -> None:
-    """``check_preprocessed``, every region can be seen, and the fingerprint is there for the model folder to copy."""
+    """``check_preprocessed`` and ``check_labels``, and that the fingerprint is there, which the model folder gets."""
     check_preprocessed(trainer)
-    require_visible_regions(trainer.dataset_json["labels"], trainer.dataset_json.get("regions_class_order"))
+    check_labels(trainer)
     fingerprint = join(str(trainer.preprocessed_dataset_folder_base), FINGERPRINT_JSON)
     if not isfile(fingerprint):
         raise MissingFileError(
             f"{fingerprint} does not exist, but belongs to every trained model. Copy it from where the data set was "
             f"planned, or run nnUNetv2_extract_fingerprint -d {_number(trainer.plans_manager.dataset_name)}"
         )
+
+
+def check_labels(trainer: nnUNetTrainer) -> None:
+    """Raise LabelsError for labels without a channel of their own, and for regions that could never be seen.
+
+    Regions have channels by their place in dataset.json, so their labels may have gaps.
+    """
+    labels = trainer.label_manager
+    if labels.has_regions:
+        require_visible_regions(labels.label_dict, labels.regions_class_order)
+    else:
+        require_consecutive(labels.all_labels)
 
 
 def _number(dataset_name: str) -> str:
