@@ -60,6 +60,7 @@ RANKS = {
     "training.final_validation": 6,
     "training.debug_information": 6,
     "training.trainer_setup": 6,
+    "training.agreement": 6,
     "run": 7,
     "dataset_conversion": 7,
     "model_sharing": 7,

@@ -122,7 +122,8 @@ def run_training(
 ) -> None:
     """Train one fold and predict its validation cases; ``device`` is a name or a ``torch.device``.
 
-    With ``num_gpus`` above 1 one process per GPU is started. ``use_compressed_data`` (up to 2.5) has no effect.
+    With ``num_gpus`` above 1 one process per GPU is started. Called by torchrun, in each of its processes, this is one
+    of them. ``use_compressed_data`` (up to 2.5) has no effect.
     """
     request = TrainingRequest(
         dataset_name_or_id=dataset_name_or_id,
@@ -140,16 +141,43 @@ def run_training(
         skip_validation=skip_validation,
         device=str(device),
     )
-    if request.num_gpus == 1:
-        train_and_validate(request)
-        return
-    from nnunetv2.run.distributed_launch import launch
+    if started_by_torchrun():
+        from nnunetv2.run.distributed_launch import train_under_torchrun
 
-    launch(request, request.num_gpus)
+        train_under_torchrun(request)
+    elif request.num_gpus > 1:
+        from nnunetv2.run.distributed_launch import launch
+
+        launch(request, request.num_gpus)
+    else:
+        train_and_validate(request)
+
+
+def started_by_torchrun() -> bool:
+    """Whether the environment says that this is one of several processes (``RANK``, and a ``WORLD_SIZE`` above 1)."""
+    return bool(os.environ.get("RANK")) and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def train_and_validate(request: TrainingRequest) -> None:
     """Carry out ``request`` in this process, which may be one of several under DDP."""
+    from nnunetv2.training import agreement
+
+    trainer = agreement.all_or_none(lambda: _trainer_for(request))
+    agreement.require_same_task(trainer, request.facts())
+    start = request.continue_training, request.only_run_validation, request.pretrained_weights
+    agreement.all_or_none(lambda: maybe_load_checkpoint(trainer, *start))
+    if request.only_run_validation:
+        agreement.require_same_start(trainer)
+    with fast_convolutions():
+        if not request.only_run_validation:
+            trainer.run_training()
+        if request.val_with_best:
+            trainer.load_checkpoint(join(trainer.output_folder, CHECKPOINT_BEST))
+        if not request.skip_validation:
+            trainer.perform_actual_validation(request.export_validation_probabilities)
+
+
+def _trainer_for(request: TrainingRequest) -> nnUNetTrainer:
     trainer = get_trainer_from_args(
         request.dataset_name_or_id,
         request.configuration,
@@ -161,14 +189,7 @@ def train_and_validate(request: TrainingRequest) -> None:
     )
     if request.disable_checkpointing:
         trainer.disable_checkpointing = True
-    maybe_load_checkpoint(trainer, request.continue_training, request.only_run_validation, request.pretrained_weights)
-    with fast_convolutions():
-        if not request.only_run_validation:
-            trainer.run_training()
-        if request.val_with_best:
-            trainer.load_checkpoint(join(trainer.output_folder, CHECKPOINT_BEST))
-        if not request.skip_validation:
-            trainer.perform_actual_validation(request.export_validation_probabilities)
+    return trainer
 
 
 @contextlib.contextmanager
@@ -187,11 +208,15 @@ def fast_convolutions() -> Iterator[None]:
 
 
 def use_threads_for(device: str) -> None:
-    """One torch thread beside a GPU, since the data workers need the CPUs; all of them when training on the CPU."""
+    """One torch thread beside a GPU, since the data workers need the CPUs; all of them when training on the CPU.
+
+    Processes that torchrun started on this machine share them.
+    """
     import torch
 
     if device == "cpu":
-        torch.set_num_threads(os.cpu_count() or 1)
+        sharers = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharers))
     elif device == "cuda":
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # can be set only once, and only before torch has worked
@@ -248,3 +273,7 @@ def run_training_entry(argv: Sequence[str] | None = None) -> None:
         use_compressed_data=args.use_compressed,
         skip_validation=args.skip_validation,
     )
+
+
+if __name__ == "__main__":  # torchrun ... -m nnunetv2.run.run_training
+    run_training_entry()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from nnunetv2.errors import MissingFileError, UsageError
 
@@ -67,6 +68,10 @@ class TrainingRequest:
             raise UsageError(". ".join(problems))
         if self.pretrained_weights is not None and not os.path.isfile(self.pretrained_weights):
             raise MissingFileError(f"-pretrained_weights {self.pretrained_weights} does not exist")
+
+    def facts(self) -> dict[str, Any]:
+        """What all processes of a group must have been asked; paths may differ between machines."""
+        return asdict(self) | {"pretrained_weights": self.pretrained_weights is not None}
 
 
 def parse_fold(fold: int | str) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from torch import distributed
@@ -17,6 +18,14 @@ def is_distributed() -> bool:
 def rank() -> int:
     """Number of this process in the group; 0 without a group."""
     return distributed.get_rank() if is_distributed() else 0
+
+
+def local_rank() -> int:
+    """Number of this process among those of its machine, which is also that of its GPU; 0 without a group.
+
+    Launchers pass it in the variable ``LOCAL_RANK``. Without that the whole group is taken to be on one machine.
+    """
+    return int(os.environ.get("LOCAL_RANK") or rank()) if is_distributed() else 0
 
 
 def world_size() -> int:

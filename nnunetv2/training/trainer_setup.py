@@ -14,6 +14,19 @@ from nnunetv2.training.signature_compat import default_network
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+# Hyperparameters of a trainer that every process of a group has in common.
+COMMON_SETTINGS = (
+    "initial_lr",
+    "weight_decay",
+    "num_epochs",
+    "num_iterations_per_epoch",
+    "num_val_iterations_per_epoch",
+    "enable_deep_supervision",
+    "probabilistic_oversampling",
+)
+# Those that are shared out among the processes.
+SETTINGS_PER_PROCESS = ("batch_size", "oversample_foreground_percent")
+
 
 def network_on_device(trainer: nnUNetTrainer) -> nn.Module:
     """The network of the plans, or of the trainer's own ``build_network_architecture``, on its device.
@@ -65,18 +78,6 @@ def tracker_settings(trainer: nnUNetTrainer) -> dict[str, Any]:
             "trainer": type(trainer).__name__,
             "network": type(trainer.network).__name__,
             "optimizer": type(trainer.optimizer).__name__,
-            **{
-                name: getattr(trainer, name)
-                for name in (
-                    "initial_lr",
-                    "weight_decay",
-                    "batch_size",
-                    "num_epochs",
-                    "num_iterations_per_epoch",
-                    "num_val_iterations_per_epoch",
-                    "oversample_foreground_percent",
-                    "enable_deep_supervision",
-                )
-            },
+            **{name: getattr(trainer, name) for name in (*COMMON_SETTINGS, *SETTINGS_PER_PROCESS)},
         },
     }

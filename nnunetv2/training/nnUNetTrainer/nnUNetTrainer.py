@@ -20,6 +20,7 @@ from nnunetv2.records.files import write_json
 from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, DEBUG_JSON
 from nnunetv2.storage.stores import infer_dataset_class
 from nnunetv2.training import (
+    agreement,
     final_validation,
     model_folder_files,
     network_wrapping,
@@ -35,7 +36,7 @@ from nnunetv2.training.dataloading.augmenters import start_augmenters, stop_augm
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.debug_information import debug_information
 from nnunetv2.training.default_loss import dice_and_cross_entropy
-from nnunetv2.training.distributed import is_distributed, rank, share_of_batch, world_size
+from nnunetv2.training.distributed import is_distributed, local_rank, rank, share_of_batch, world_size
 from nnunetv2.training.epoch_summary import epoch_report, is_new_best, mean_loss, pooled_dice
 from nnunetv2.training.fold_selection import select_fold
 from nnunetv2.training.interruption import saved_when_interrupted
@@ -95,9 +96,10 @@ class nnUNetTrainer:
     ):
         device, self.unpack_dataset = signature_compat.device_and_unpacking(legacy, device, unpack_dataset)
         plans, resumes = signature_compat.without_resume_flag(plans)
+        # The established name means the number in the whole group: whoever has 0 writes files, on one machine only.
         self.is_ddp, self.local_rank = is_distributed(), rank()
         # One GPU per process under DDP, else the first visible one; other devices as they are.
-        self.device = torch.device("cuda", self.local_rank) if device.type == "cuda" else device
+        self.device = torch.device("cuda", local_rank()) if device.type == "cuda" else device
         self.my_init_kwargs = {
             "plans": plans,
             "configuration": configuration,
@@ -125,7 +127,8 @@ class nnUNetTrainer:
         self._best_ema = self.inference_allowed_mirroring_axes = self._oversampling = None
         self.was_initialized = False
 
-        os.makedirs(self.output_folder, exist_ok=True)
+        if self.local_rank == 0:
+            os.makedirs(self.output_folder, exist_ok=True)
         self.log_file = join(self.output_folder, model_folder_files.log_file_name())
         self.logger = MetaLogger(self.output_folder, resumes)
         self.print_to_log_file(f"Using device: {self.device}", add_timestamp=False)
@@ -304,13 +307,15 @@ class nnUNetTrainer:
 
     def on_train_start(self) -> None:
         """Check, build, load, and describe the model in its folder."""
-        preflight.check_before_training(self)
+        agreement.all_or_none(lambda: preflight.check_before_training(self))
         if not self.was_initialized:
             self.initialize()
         if not hasattr(self, "batch_size"):  # initialize was overridden by a trainer of releases up to 2.5
             self._set_batch_size_and_oversample()
-        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
-        os.makedirs(self.output_folder, exist_ok=True)
+        self.dataloader_train, self.dataloader_val = agreement.all_or_none(self.get_dataloaders)
+        agreement.require_same_start(self)
+        if self.local_rank == 0:
+            os.makedirs(self.output_folder, exist_ok=True)
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
         self.print_plans()
         empty_cache(self.device)
