@@ -35,6 +35,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Add ``--executor``."""
+    parser.add_argument(
+        "--executor",
+        type=str,
+        default=None,
+        metavar="dask://HOST:PORT",
+        help="work on the workers of this dask scheduler, which see the same folders, instead of this machine",
+    )
+
+
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     """Add ``--verbose``."""
     parser.add_argument("--verbose", action="store_true", help="print more details")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from nnunetv2.cli.arguments import add_processes, command_parser
+from nnunetv2.cli.arguments import add_executor, add_processes, command_parser
 from nnunetv2.cli.commands import command
 
 
@@ -20,6 +21,13 @@ def _add_folders_and_output(parser: argparse.ArgumentParser) -> None:
     )
     add_processes(parser, what="the comparison")
     parser.add_argument("--chill", action="store_true", help="leave out references that have no prediction")
+    add_executor(parser)
+
+
+def _folders(args: argparse.Namespace) -> tuple[str, str]:
+    """References and predictions; by absolute paths for workers, which have working folders of their own."""
+    folders = args.gt_folder, args.pred_folder
+    return folders if args.executor is None else tuple(os.path.abspath(folder) for folder in folders)
 
 
 def _report(summary: dict, output_file: str) -> None:
@@ -43,14 +51,14 @@ def evaluate_folder_entry_point(argv: Sequence[str] | None = None) -> None:
 
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder2
     from nnunetv2.records.layout import SUMMARY_JSON
+    from nnunetv2.utilities.executors import work_on
 
     output_file = args.o or f"{args.pred_folder}/{SUMMARY_JSON}"
-    _report(
-        compute_metrics_on_folder2(
-            args.gt_folder, args.pred_folder, args.djfile, args.pfile, output_file, args.np, chill=args.chill
-        ),
-        output_file,
-    )
+    with work_on(args.executor):
+        summary = compute_metrics_on_folder2(
+            *_folders(args), args.djfile, args.pfile, output_file, args.np, chill=args.chill
+        )
+    _report(summary, output_file)
 
 
 @command
@@ -67,11 +75,11 @@ def evaluate_simple_entry_point(argv: Sequence[str] | None = None) -> None:
 
     from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder_simple
     from nnunetv2.records.layout import SUMMARY_JSON
+    from nnunetv2.utilities.executors import work_on
 
     output_file = args.o or f"{args.pred_folder}/{SUMMARY_JSON}"
-    _report(
-        compute_metrics_on_folder_simple(
-            args.gt_folder, args.pred_folder, args.l, output_file, args.np, args.il, chill=args.chill
-        ),
-        output_file,
-    )
+    with work_on(args.executor):
+        summary = compute_metrics_on_folder_simple(
+            *_folders(args), args.l, output_file, args.np, args.il, chill=args.chill
+        )
+    _report(summary, output_file)

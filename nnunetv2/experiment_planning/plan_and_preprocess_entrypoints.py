@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
-from nnunetv2.cli.arguments import add_no_progress_bar, add_processes, add_verbose, command_parser
+from nnunetv2.cli.arguments import add_executor, add_no_progress_bar, add_processes, add_verbose, command_parser
 from nnunetv2.cli.commands import command
 
 logger = logging.getLogger(__name__)
@@ -21,12 +21,15 @@ def extract_fingerprint_entry(argv: Sequence[str] | None = None) -> None:
     add_processes(parser, what="measuring cases")
     add_verbose(parser)
     add_no_progress_bar(parser)
+    add_executor(parser)
     args = _parse_leniently(parser, argv)
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
+    from nnunetv2.utilities.executors import work_on
 
-    api.extract_fingerprints(
-        args.d, args.fpe, args.np, args.verify_dataset_integrity, args.clean, args.verbose, not args.no_pbar
-    )
+    with work_on(args.executor):
+        api.extract_fingerprints(
+            args.d, args.fpe, args.np, args.verify_dataset_integrity, args.clean, args.verbose, not args.no_pbar
+        )
 
 
 @command
@@ -57,17 +60,20 @@ def preprocess_entry(argv: Sequence[str] | None = None) -> None:
     _add_preprocessing_options(parser)
     add_verbose(parser)
     add_no_progress_bar(parser)
+    add_executor(parser)
     args = _parse_leniently(parser, argv)
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
+    from nnunetv2.utilities.executors import work_on
 
-    api.preprocess(
-        args.d,
-        args.plans_name,
-        configurations=args.c,
-        num_processes=args.np,
-        verbose=args.verbose,
-        show_progress_bar=not args.no_pbar,
-    )
+    with work_on(args.executor):
+        api.preprocess(
+            args.d,
+            args.plans_name,
+            configurations=args.c,
+            num_processes=args.np,
+            verbose=args.verbose,
+            show_progress_bar=not args.no_pbar,
+        )
 
 
 @command
@@ -84,23 +90,28 @@ def plan_and_preprocess_entry(argv: Sequence[str] | None = None) -> None:
     _add_preprocessing_options(parser)
     add_verbose(parser)
     add_no_progress_bar(parser)
+    add_executor(parser)
     args = parser.parse_args(argv)
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
+    from nnunetv2.utilities.executors import work_on
 
     if not args.no_pp:
         api.processes_per_configuration(args.c, args.np)  # complain before hours of work, not after
     show = not args.no_pbar
-    api.extract_fingerprints(args.d, args.fpe, args.npfp, args.verify_dataset_integrity, args.clean, args.verbose, show)
-    plans_identifier = api.plan_experiments(
-        args.d,
-        args.pl,
-        args.gpu_memory_target,
-        args.preprocessor_name,
-        args.overwrite_target_spacing,
-        args.overwrite_plans_name,
-    )
-    if not args.no_pp:
-        api.preprocess(args.d, plans_identifier, args.c, args.np, args.verbose, show)
+    with work_on(args.executor):
+        api.extract_fingerprints(
+            args.d, args.fpe, args.npfp, args.verify_dataset_integrity, args.clean, args.verbose, show
+        )
+        plans_identifier = api.plan_experiments(
+            args.d,
+            args.pl,
+            args.gpu_memory_target,
+            args.preprocessor_name,
+            args.overwrite_target_spacing,
+            args.overwrite_plans_name,
+        )
+        if not args.no_pp:
+            api.preprocess(args.d, plans_identifier, args.c, args.np, args.verbose, show)
 
 
 def _parse_leniently(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

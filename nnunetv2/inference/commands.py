@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnunetv2.cli.arguments import add_device, add_no_progress_bar, add_verbose, command_parser
+from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser
 from nnunetv2.cli.commands import command
 from nnunetv2.cli.logs import configure_logging
 from nnunetv2.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+    from nnunetv2.inference.predictor import nnUNetPredictor
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ def _add_prediction_flags(
         "--not_on_device", action="store_true", help="keep sums of logits in main memory, not on the GPU"
     )
     parser.add_argument("--float32", action="store_true", help="sum logits in float32 instead of float16")
+    add_executor(parser)
 
 
 def predict_parser() -> argparse.ArgumentParser:
@@ -140,38 +143,50 @@ def _available_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _predict(args: argparse.Namespace, model_folder: str) -> None:
-    """Load the model and predict the input folder."""
-    device = _available_device(args.device)
+def _make_predictor(args: argparse.Namespace) -> nnUNetPredictor:
+    """The predictor for this machine, or the one that hands cases to the workers of ``--executor``."""
+    device = None if args.executor else _available_device(args.device)
     import torch
 
     from nnunetv2.inference import patchable
 
     configure_logging(args.verbose)
     logger.info(CITATION)
-    predictor = patchable.names().nnUNetPredictor(
-        tile_step_size=args.step_size,
-        use_gaussian=True,
-        use_mirroring=not args.disable_tta,
-        perform_everything_on_device=not args.not_on_device,
-        device=device,
-        verbose=args.verbose,
-        verbose_preprocessing=args.verbose,
-        allow_tqdm=not args.disable_progress_bar,
-        accumulator_dtype=torch.float32 if args.float32 else torch.float16,
-    )
+    settings = {
+        "tile_step_size": args.step_size,
+        "use_gaussian": True,
+        "use_mirroring": not args.disable_tta,
+        "perform_everything_on_device": not args.not_on_device,
+        "verbose": args.verbose,
+        "verbose_preprocessing": args.verbose,
+        "allow_tqdm": not args.disable_progress_bar,
+        "accumulator_dtype": torch.float32 if args.float32 else torch.float16,
+    }
+    if device is None:
+        from nnunetv2.inference.prediction_on_workers import WorkersPredictor
+
+        return WorkersPredictor(args.device, **settings)
+    return patchable.names().nnUNetPredictor(device=device, **settings)
+
+
+def _predict(args: argparse.Namespace, model_folder: str) -> None:
+    """Load the model and predict the input folder."""
+    predictor = _make_predictor(args)
+    from nnunetv2.utilities.executors import work_on
+
     predictor.initialize_from_trained_model_folder(model_folder, args.f, checkpoint_name=args.chk)
-    predictor.predict_from_files(
-        args.i,
-        args.o,
-        save_probabilities=args.save_probabilities,
-        overwrite=not args.continue_prediction,
-        num_processes_preprocessing=args.npp,
-        num_processes_segmentation_export=args.nps,
-        folder_with_segs_from_prev_stage=args.prev_stage_predictions,
-        num_parts=args.num_parts,
-        part_id=args.part_id,
-    )
+    with work_on(args.executor):
+        predictor.predict_from_files(
+            args.i,
+            args.o,
+            save_probabilities=args.save_probabilities,
+            overwrite=not args.continue_prediction,
+            num_processes_preprocessing=args.npp,
+            num_processes_segmentation_export=args.nps,
+            folder_with_segs_from_prev_stage=args.prev_stage_predictions,
+            num_parts=args.num_parts,
+            part_id=args.part_id,
+        )
 
 
 @command

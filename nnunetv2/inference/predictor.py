@@ -70,8 +70,22 @@ class nnUNetPredictor(LogitsPredictor):
         images, names, previous = cases
         if not images:
             return None
-        items = self._internal_get_data_iterator_from_lists_of_filenames(images, previous, names, npp)
-        return self.predict_from_data_iterator(items, save_probabilities, nps)
+        return self._predict_cases(images, names, previous, save_probabilities, npp, nps)
+
+    def _predict_cases(
+        self,
+        images: list[list[str]],
+        names: list[str] | None,
+        previous: list[str | None],
+        save_probabilities: bool,
+        num_processes_preprocessing: int,
+        num_processes_segmentation_export: int,
+    ) -> list:
+        """Predict the cases of a work list: channel files, truncated output names, previous-stage files."""
+        items = self._internal_get_data_iterator_from_lists_of_filenames(
+            images, previous, names, num_processes_preprocessing
+        )
+        return self.predict_from_data_iterator(items, save_probabilities, num_processes_segmentation_export)
 
     def predict_from_files_sequential(
         self,

@@ -25,6 +25,7 @@ COMMON = {
     "disable_progress_bar": False,
     "not_on_device": False,
     "float32": False,
+    "executor": None,
 }
 
 
