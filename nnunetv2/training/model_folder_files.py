@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import join
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_results
 from nnunetv2.records.files import copy_file, write_json
@@ -18,7 +19,11 @@ from nnunetv2.records.layout import (
     model_identifier,
     next_stage_folder,
 )
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+if TYPE_CHECKING:
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 CITATION = (
     "If you use nnU-Net in your work, please cite:\n"
@@ -76,6 +81,17 @@ def log_file_name() -> str:
     now = time.localtime()
     clock = time.strftime("%H_%M_%S", now)
     return f"training_log_{now.tm_year}_{now.tm_mon}_{now.tm_mday}_{clock}.txt"
+
+
+def prepare_folders(trainer: nnUNetTrainer) -> None:
+    """Unpack the preprocessed cases where their format needs it, and describe the model; only on the first rank."""
+    if trainer.local_rank != 0:
+        return
+    os.makedirs(trainer.output_folder, exist_ok=True)
+    folder, base = trainer.preprocessed_dataset_folder, trainer.preprocessed_dataset_folder_base
+    processes = max(1, get_allowed_n_proc_DA() // 2)
+    trainer._dataset_class().unpack_dataset(folder, overwrite_existing=False, num_processes=processes, verify=True)
+    write_model_description(trainer.output_folder_base, base, trainer.plans_manager.plans, trainer.dataset_json)
 
 
 def write_model_description(

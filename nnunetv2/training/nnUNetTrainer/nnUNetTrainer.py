@@ -14,7 +14,7 @@ from os.path import isdir, isfile, join
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from nnunetv2.records.files import write_json
 from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, DEBUG_JSON
@@ -96,9 +96,8 @@ class nnUNetTrainer:
     ):
         device, self.unpack_dataset = signature_compat.device_and_unpacking(legacy, device, unpack_dataset)
         plans, resumes = signature_compat.without_resume_flag(plans)
-        # The established name means the number in the whole group: whoever has 0 writes files, on one machine only.
+        # local_rank, as it is called, is the number in the whole group: 0 writes files. GPUs go by that on the machine.
         self.is_ddp, self.local_rank = is_distributed(), rank()
-        # One GPU per process under DDP, else the first visible one; other devices as they are.
         self.device = torch.device("cuda", local_rank()) if device.type == "cuda" else device
         self.my_init_kwargs = {
             "plans": plans,
@@ -314,19 +313,10 @@ class nnUNetTrainer:
             self._set_batch_size_and_oversample()
         self.dataloader_train, self.dataloader_val = agreement.all_or_none(self.get_dataloaders)
         agreement.require_same_start(self)
-        if self.local_rank == 0:
-            os.makedirs(self.output_folder, exist_ok=True)
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
         self.print_plans()
         empty_cache(self.device)
-        if self.local_rank == 0:
-            processes = max(1, get_allowed_n_proc_DA() // 2)
-            folder, base = self.preprocessed_dataset_folder, self.preprocessed_dataset_folder_base
-            self._dataset_class().unpack_dataset(folder, overwrite_existing=False, num_processes=processes, verify=True)
-            plans = self.plans_manager.plans
-            model_folder_files.write_model_description(self.output_folder_base, base, plans, self.dataset_json)
-        if self.is_ddp:
-            distributed.barrier()
+        agreement.all_or_none(lambda: model_folder_files.prepare_folders(self))
         self.plot_network_architecture()
         self._save_debug_information()
 
