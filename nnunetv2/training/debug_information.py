@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw, nnUNet_results
+from nnunetv2.training.logging.cluster_job import job_id
 from nnunetv2.training.network_wrapping import bare_network
 
 LOADER_DETAILS = ("generator", "num_processes", "transform")
@@ -29,6 +30,8 @@ def debug_information(trainer: Any, device: torch.device, reveal_machine: bool) 
         if name.startswith("dataloader"):
             content |= _loader_details(name, value)
     content |= _versions(device)
+    if job_id():
+        content["JobID"] = str(job_id())
     if reveal_machine:
         return content | {"hostname": platform.node()}
     return {name: _without_roots(text) for name, text in content.items()}

@@ -10,7 +10,8 @@ from typing import Any
 from nnunetv2.training.distributed import rank
 from nnunetv2.training.logging.local_logger import LocalLogger, epoch_argument, plain_value
 from nnunetv2.training.logging.metrics_csv import per_class, write_metrics_csv
-from nnunetv2.training.logging.wandb_logger import WandbLogger, wandb_is_enabled
+from nnunetv2.training.logging.trackers import Trackers, open_trackers
+from nnunetv2.training.logging.wandb_logger import WandbLogger
 
 __all__ = ["LocalLogger", "MetaLogger", "WandbLogger", "nnUNetLogger"]
 
@@ -24,17 +25,18 @@ _LAST_KEY_OF_EPOCH = "epoch_end_timestamps"
 class MetaLogger:
     """Hands everything to ``local_logger`` and to each of ``loggers``.
 
-    An entry of ``loggers`` has ``log(key, value, step)``, ``log_summary(key, value)`` and ``update_config(config)``.
-    The list is empty on ranks other than 0. ``output_folder`` may be None: then nothing is written to disk.
+    An entry of ``loggers`` is a tracker as ``trackers`` describes it, from there or added by a trainer. What one
+    raises is reported once and does not end the training. The list is empty on ranks other than 0. ``output_folder``
+    may be None: then nothing is written to disk.
     ``resume`` says whether an earlier training goes on.
     """
 
     def __init__(self, output_folder: str | os.PathLike | None, resume: bool, verbose: bool = False):
         self.output_folder = None if output_folder is None else os.fspath(output_folder)
         self.local_logger = LocalLogger(verbose)
-        self.loggers: list[Any] = []
-        if self.output_folder is not None and rank() == 0 and wandb_is_enabled():
-            self.loggers.append(WandbLogger(self.output_folder, resume))
+        self.loggers = Trackers()
+        if self.output_folder is not None and rank() == 0:
+            self.loggers.extend(open_trackers(self.output_folder, resume))
 
     @property
     def my_fantastic_logging(self) -> dict[str, list]:
@@ -53,9 +55,8 @@ class MetaLogger:
 
     def _send(self, key: str, value: Any, step: int) -> None:
         single_values = per_class(key, value) if isinstance(value, list) else {key: value}
-        for logger in self.loggers:
-            for name, number in single_values.items():
-                logger.log(name, number, step)
+        for name, number in single_values.items():
+            self.loggers.tell("log", name, number, step)
 
     def _write_csv(self) -> None:
         path = os.path.join(self.output_folder, METRICS_CSV)
@@ -66,13 +67,11 @@ class MetaLogger:
 
     def log_summary(self, key: str, value: Any) -> None:
         """Send one value of the whole training, such as a final score, to ``loggers``."""
-        for logger in self.loggers:
-            logger.log_summary(key, plain_value(value))
+        self.loggers.tell("log_summary", key, plain_value(value))
 
     def update_config(self, config: Mapping[str, Any]) -> None:
         """Send settings of the training to ``loggers``."""
-        for logger in self.loggers:
-            logger.update_config(config)
+        self.loggers.tell("update_config", config)
 
     def get_value(self, key: str, step: int | None = None) -> Any:
         """The value of one epoch, or the list of all with None."""

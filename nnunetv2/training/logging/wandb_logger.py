@@ -40,7 +40,8 @@ class WandbLogger:
             import wandb
         except ImportError as error:
             raise UsageError(
-                f"{_ENABLED} is set, but the package wandb is not installed; install it with pip or unset the variable"
+                "Weights & Biases was asked for, but the package wandb is not installed: "
+                f"pip install 'nnunetv2[wandb]', or unset {_ENABLED}"
             ) from error
         if not resume:
             shutil.rmtree(Path(output_folder, "wandb"), ignore_errors=True)
@@ -53,9 +54,6 @@ class WandbLogger:
         )
         # A resumed training starts at its last checkpoint; the epochs since then are at the server already.
         self.first_step = self.run.step
-        job = os.environ.get("SLURM_JOB_ID") or os.environ.get("LSB_JOBID")
-        if job:
-            self.update_config({"JobID": job})
 
     def log(self, key: str, value: Any, step: int) -> None:
         """Send one value of an epoch unless the run has that epoch already."""
