@@ -72,17 +72,10 @@ def train(implementation: Implementation, dataset: int, configuration: str, fold
             "2",
             log=log / "prepare.txt",
         )
-    seconds = implementation.command(
-        "nnUNetv2_train",
-        number,
-        configuration,
-        fold,
-        "-tr",
-        "nnUNetTrainer_recorded",
-        "-device",
-        "cpu",
-        log=log / "train.txt",
-    )
+    words = ["nnUNetv2_train", number, configuration, fold, "-tr", "nnUNetTrainer_recorded", "-device", "cpu"]
+    if list(implementation.results.glob(f"*/nnUNetTrainer_recorded__*/fold_{fold}/checkpoint_final.pth")):
+        words.append("--val")  # an earlier call was interrupted in the final validation
+    seconds = implementation.command(*words, log=log / "train.txt")
     folder = next(implementation.results.glob(f"*/nnUNetTrainer_recorded__nnUNetPlans__{configuration}/fold_{fold}"))
     summary = json.loads((folder / "validation" / "summary.json").read_text())
     result = {

@@ -14,6 +14,11 @@ def command_parser(name: str, description: str, epilog: str | None = None) -> ar
     )
 
 
+def fold(text: str) -> int | str:
+    """Type of a fold argument: ``all``, or a number."""
+    return text if text == "all" else int(text)
+
+
 def add_processes(parser: argparse.ArgumentParser, *flags: str, what: str, default: int | None = None) -> None:
     """Add a worker count: ``flags`` (default ``-np``), used for ``what``; default is ``nnUNet_def_n_proc`` or 8."""
     parser.add_argument(

@@ -6,13 +6,9 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from nnunetv2.cli.arguments import add_processes, command_parser
+from nnunetv2.cli.arguments import add_processes, command_parser, fold
 from nnunetv2.cli.commands import command
 from nnunetv2.errors import UsageError
-
-
-def fold(text: str) -> int | str:
-    return text if text == "all" else int(text)
 
 
 def _add_dataset_and_folds(parser: argparse.ArgumentParser) -> None:

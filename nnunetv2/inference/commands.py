@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser
+from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser, fold
 from nnunetv2.cli.commands import command
 from nnunetv2.cli.logs import configure_logging
 from nnunetv2.errors import UsageError
@@ -25,10 +25,6 @@ CITATION = "Please cite nnU-Net when you use it: Isensee et al., Nature Methods 
 DEFAULT_WORKERS = 3
 
 
-def _fold(text: str) -> int | str:
-    return text if text == "all" else int(text)
-
-
 def _workers_from_environment(name: str) -> int:
     """Value of the variable; 3 when it is unset or no number, which is what scripts have relied on."""
     try:
@@ -42,7 +38,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", type=str, required=True, help="folder of images named CASE_0000, CASE_0001, ...")
     parser.add_argument("-o", type=str, required=True, help="folder for the segmentations; made if it does not exist")
     parser.add_argument(
-        "-f", nargs="+", type=_fold, default=[0, 1, 2, 3, 4], help="folds whose networks are averaged; 'all' is one too"
+        "-f", nargs="+", type=fold, default=[0, 1, 2, 3, 4], help="folds whose networks are averaged; 'all' is one too"
     )
     parser.add_argument("-chk", type=str, default="checkpoint_final.pth", help="file name of the checkpoints")
 

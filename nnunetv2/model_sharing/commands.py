@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from nnunetv2.cli.arguments import add_no_progress_bar, command_parser
+from nnunetv2.cli.arguments import add_no_progress_bar, command_parser, fold
 from nnunetv2.cli.commands import command
-
-
-def _fold(text: str) -> int | str:
-    return text if text == "all" else int(text)
 
 
 def _add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
@@ -33,7 +29,7 @@ def export_model_entry_point(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("-tr", type=str, default="nnUNetTrainer", help="trainer class")
     parser.add_argument("-p", type=str, default="nnUNetPlans", help="plans identifier")
-    parser.add_argument("-f", nargs="+", type=_fold, default=[0, 1, 2, 3, 4], help="folds; 'all' is one too")
+    parser.add_argument("-f", nargs="+", type=fold, default=[0, 1, 2, 3, 4], help="folds; 'all' is one too")
     parser.add_argument("-chk", nargs="+", type=str, default=["checkpoint_final.pth"], help="checkpoints of each fold")
     parser.add_argument("--not_strict", action="store_true", help="leave out configurations that were not trained")
     parser.add_argument("--exp_cv_preds", action="store_true", help="also segmentations of the validation cases")
