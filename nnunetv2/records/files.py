@@ -17,7 +17,7 @@ from typing import Any
 
 from nnunetv2.errors import FileContentError, MissingFileError
 
-PathLike = str | os.PathLike
+PathLike = str | os.PathLike[str]
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def require_visible_regions(
     Regions are written one over the other. One that lies inside a region written after it leaves no voxel behind.
     """
     regions = Labels.from_json(labels, regions_class_order, source=source).regions
-    if regions is None:
+    if regions is None or regions_class_order is None:
         return
     values = {name: _integers(value, name) for name, value in labels.items() if name != "ignore"}
     names = [name for name, value in values.items() if not _is_background(value)]

@@ -76,5 +76,5 @@ def next_stage_folder(model_folder: PathLike, next_configuration: str) -> str:
 
 def files_with_ending(folder: PathLike, ending: str) -> list[str]:
     """Sorted names of the visible regular files in ``folder`` that end with ``ending`` (case-sensitive)."""
-    with os.scandir(folder) as entries:
+    with os.scandir(os.fspath(folder)) as entries:
         return sorted(e.name for e in entries if e.is_file() and e.name.endswith(ending) and not e.name.startswith("."))

@@ -77,7 +77,7 @@ def test_predicted_and_evaluated_on_workers_are_the_same_files(
     preprocessed_template,
     folders,
     tmp_path,
-    monkeypatch,  # noqa: F811
+    monkeypatch,
 ):
     raw = preprocessed_template.parent.parent / "raw" / DATASET
     model = _write_model(folders)

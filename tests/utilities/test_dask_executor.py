@@ -1,4 +1,4 @@
-"""The address of ``--executor``: what is refused, and how deaths of workers are reported. No scheduler is needed here."""
+"""The address of ``--executor``: what is refused, and how deaths of workers are reported. Needs no scheduler."""
 
 from __future__ import annotations
 
