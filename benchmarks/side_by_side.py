@@ -83,6 +83,6 @@ def arguments(description: str) -> argparse.ArgumentParser:
     """The arguments of all side-by-side scripts."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("upstream_python", type=Path, help="python of the environment with upstream nnunetv2 2.8.1")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the raw data sets (DatasetXXX_Name)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the input data")
     parser.add_argument("--work", type=Path, default=Path("side_by_side"), help="folder for everything that is made")
     return parser

@@ -1,8 +1,8 @@
 """A model folder that we trained is predicted by us and by upstream; the label maps must be the same.
 
-    python -m benchmarks.upstream_reads_ours UPSTREAM_PYTHON --model FOLDER --images FOLDER [--fold 1]
+    python -m benchmarks.upstream_reads_ours UPSTREAM_PYTHON --model FOLDER --data IMAGES [--fold 1]
 
-``--model`` is a trained model folder of ours (TRAINER__PLANS__CONFIGURATION). A trainer subclass must be in a folder
+``--model`` is a trained model folder of ours (TRAINER__PLANS__CONFIGURATION), ``--data`` a folder of images. A trainer subclass must be in a folder
 named by nnUNet_extTrainer. Prints the share of equal voxels per case and ends with status 1 below 99.99 %.
 """
 
