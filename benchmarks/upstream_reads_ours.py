@@ -2,8 +2,9 @@
 
     python -m benchmarks.upstream_reads_ours UPSTREAM_PYTHON --model FOLDER --data IMAGES [--fold 1]
 
-``--model`` is a trained model folder of ours (TRAINER__PLANS__CONFIGURATION), ``--data`` a folder of images. A trainer subclass must be in a folder
-named by nnUNet_extTrainer. Prints the share of equal voxels per case and ends with status 1 below 99.99 %.
+``--model`` is a trained model folder of ours (TRAINER__PLANS__CONFIGURATION), ``--data`` a folder of images. A trainer
+subclass must be in a folder named by nnUNet_extTrainer. Prints the share of equal voxels per case and ends with status
+1 below 99.99 %.
 """
 
 from __future__ import annotations
