@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def clean_environment(monkeypatch):
     monkeypatch.undo()
     leaked = {n for n in leaked if n in os.environ}
     assert not leaked, f"the test left environment variables behind: {sorted(leaked)}"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """A command that a test runs sets up console logging; the next test starts without."""
+    package = logging.getLogger("nnunetv2")
+    before = package.level, list(package.handlers), package.propagate
+    yield
+    package.setLevel(before[0])
+    package.handlers[:] = before[1]
+    package.propagate = before[2]
 
 
 @pytest.fixture
