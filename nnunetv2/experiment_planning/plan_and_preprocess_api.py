@@ -114,7 +114,7 @@ def plan_experiments(
     if experiment_planner_class_name == "ExperimentPlanner":
         logger.info(
             "Planning with the default planner. The residual encoder presets usually segment better: -pl "
-            "nnUNetPlannerResEncM (GPU with 9 to 11 GB), nnUNetPlannerResEncL (24 GB) or nnUNetPlannerResEncXL (40 GB)"
+            "nnUNetPlannerResEncM (plans for 8 GB), nnUNetPlannerResEncL (24 GB) or nnUNetPlannerResEncXL (40 GB)"
         )
     planner_class = _find_class(experiment_planner_class_name, "-pl", "plan_experiment")
     identifier = None

@@ -10,7 +10,7 @@ __all__ = ["ResEncUNetPlanner", "nnUNetPlannerResEncL", "nnUNetPlannerResEncM", 
 
 
 class nnUNetPlannerResEncM(ResEncUNetPlanner):
-    """Medium preset: GPUs with 9 to 11 GB."""
+    """Medium preset: plans for 8 GB."""
 
     # Small data sets may fill the batch: their patches are so small that memory would go unused otherwise.
     max_dataset_covered = 1
