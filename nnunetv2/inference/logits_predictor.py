@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,6 +81,10 @@ class LogitsPredictor:
         self.allowed_mirroring_axes: tuple[int, ...] | None = None
         self.label_manager: Any = None
 
+        # A network serves one call at a time; everything else of a prediction belongs to the calling thread.
+        self._network_lock = threading.RLock()
+        self._fold_in_network: int | None = None
+
     def initialize_from_trained_model_folder(
         self,
         model_training_output_dir: str,
@@ -142,20 +148,18 @@ class LogitsPredictor:
 
     def predict_logits_from_preprocessed_data(self, data: torch.Tensor) -> torch.Tensor:
         """Logits (K, Z, Y, X) on the CPU of data (C, Z, Y, X): mean over the folds, dtype as accumulated."""
-        parameters: Sequence[Mapping[str, torch.Tensor] | None] = self.list_of_parameters or [None]
-        if not network_calls.takes_weights(self.network):
-            parameters = [None]
+        folds = self._folds()
         total: torch.Tensor | None = None
         # nnUNet_def_n_proc limits torch's threads when it is set; a default of 8 would slow down large CPU machines.
         current = torch.get_num_threads()
         threads = max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current))
         with borrowed_torch_threads(threads), torch.inference_mode():
-            for weights in parameters:
-                if weights is not None:
-                    network_calls.load_weights(self.network, weights)
+            for fold in folds:
+                self._select_fold(fold)
                 logits = self.predict_sliding_window_return_logits(data).to("cpu")
                 total = logits if total is None else total.add_(logits)
-            return total.div_(len(parameters)) if len(parameters) > 1 else total
+            self._fold_in_network = None  # whoever loads other weights into the network is not asked again
+            return total.div_(len(folds)) if len(folds) > 1 else total
 
     def predict_sliding_window_return_logits(self, input_image: torch.Tensor) -> torch.Tensor:
         """Logits (K, Z, Y, X) of data (C, Z, Y, X) with the weights the network has now.
@@ -194,6 +198,31 @@ class LogitsPredictor:
         """Index tuples of all tiles of an image of this (padded) size."""
         return tile_slicers(image_size, self.configuration_manager.patch_size, self.tile_step_size)
 
+    def _folds(self) -> Sequence[int | None]:
+        """Indices into ``list_of_parameters`` to average over; ``[None]`` for a network that keeps its own weights."""
+        if not self.list_of_parameters or not network_calls.takes_weights(self.network):
+            return [None]
+        return range(len(self.list_of_parameters))
+
+    def _select_fold(self, fold: int | None) -> None:
+        """Put the weights of this fold into the network, whatever it holds; None leaves it alone."""
+        with self._network_lock:
+            if fold is not None:
+                network_calls.load_weights(self.network, self.list_of_parameters[fold])
+            self._fold_in_network = fold
+
+    def _predict_tile_batch(self, fold: int | None, tiles: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K, *patch) of tiles (B, C, *patch) on the network's device, mean over mirror images.
+
+        ``fold`` is an index into ``list_of_parameters``; None stands for the weights the network has. This is the one
+        place where prediction meets the network. Callers hold ``_network_lock`` and the inference settings.
+        """
+        if fold != self._fold_in_network:
+            self._select_fold(fold)
+        if len(tiles) == 1:
+            return self._internal_maybe_mirror_and_predict(tiles)
+        return torch.cat([self._internal_maybe_mirror_and_predict(tile[None]) for tile in tiles])
+
     def _internal_maybe_mirror_and_predict(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (1, K, *patch) of one tile (1, C, *patch), mean over mirror images if mirroring is on."""
         axes = self.allowed_mirroring_axes if self.use_mirroring else None
@@ -216,7 +245,7 @@ class LogitsPredictor:
                 device=where,
             )
         return accumulate_tiles(
-            self._internal_maybe_mirror_and_predict,
+            partial(self._predict_tile_batch, self._fold_in_network),
             data.to(where),
             facade.tqdm(slicers, desc="tiles", disable=not self.allow_tqdm),
             num_outputs=self.label_manager.num_segmentation_heads,
