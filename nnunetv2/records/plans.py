@@ -25,6 +25,18 @@ LEGACY_KEYS = (
 )
 """What described the network before ``architecture`` existed. ``num_pool_per_axis`` was never used."""
 
+PREPROCESSING_KEYS = (
+    "preprocessor_name",
+    "spacing",
+    "normalization_schemes",
+    "use_mask_for_norm",
+    "resampling_fn_data",
+    "resampling_fn_data_kwargs",
+    "resampling_fn_seg",
+    "resampling_fn_seg_kwargs",
+)
+"""Entries that preprocessed cases depend on: configurations that differ in one need a ``data_identifier`` each."""
+
 _CLASS_PATHS = {
     name: f"dynamic_network_architectures.architectures.unet.{name}"
     for name in ("PlainConvUNet", "ResidualEncoderUNet")

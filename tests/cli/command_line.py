@@ -62,8 +62,22 @@ def parser_of(target: str) -> argparse.ArgumentParser:
 
 
 def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Options and positional arguments, without ``-h``."""
-    return [action for action in parser._actions if action.dest != "help"]
+    """Options and positional arguments, without ``-h`` and without the choice of a subcommand."""
+    return [action for action in parser._actions if action.dest != "help" and not _is_choice_of_subcommand(action)]
+
+
+def _is_choice_of_subcommand(action: argparse.Action) -> bool:
+    return isinstance(action, argparse._SubParsersAction)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """Every command with its parser, in the order of pyproject.toml; subcommands follow their command."""
+    found = {}
+    for name, target in scripts().items():
+        found[name] = parser = parser_of(target)
+        for action in filter(_is_choice_of_subcommand, parser._actions):
+            found |= {f"{name} {word}": subparser for word, subparser in action.choices.items()}
+    return found
 
 
 def kind_of(action: argparse.Action) -> str:
@@ -92,10 +106,7 @@ def record_of(action: argparse.Action) -> dict[str, Any]:
 
 def current_record() -> dict[str, list[dict[str, Any]]]:
     """Every command with its options, in the order of their names."""
-    return {
-        name: [record_of(action) for action in options_of(parser_of(target))]
-        for name, target in sorted(scripts().items())
-    }
+    return {name: [record_of(action) for action in options_of(parser)] for name, parser in sorted(parsers().items())}
 
 
 def _default_text(action: argparse.Action) -> str:
@@ -125,18 +136,19 @@ def _row(action: argparse.Action) -> str:
 
 def section_of(name: str, parser: argparse.ArgumentParser) -> str:
     """A command as a section of the page: what it does, and a table of its options."""
+    level = "###" if " " in name else "##"
+    subcommands = [word for action in filter(_is_choice_of_subcommand, parser._actions) for word in action.choices]
+    follow = f"Subcommands: {', '.join(f'`{word}`' for word in subcommands)}; they follow." if subcommands else None
+    heading = "\n\n".join(filter(None, (f"{level} {name}", parser.description, parser.epilog, follow)))
     rows = [_row(action) for action in options_of(parser)]
-    text = "\n\n".join(filter(None, (parser.description, parser.epilog)))
-    return f"## {name}\n\n{text}\n\n| option | value | default | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(
-        rows
-    )
+    table = ["| option | value | default | meaning |", "| --- | --- | --- | --- |", *rows]
+    return heading + ("\n\n" + "\n".join(table) if rows else "")
 
 
 def current_page() -> str:
     """The page of the documentation."""
-    found = scripts()
-    overview = "\n".join(f"- [{name}](#{name.lower()})" for name in found)
-    sections = "\n\n".join(section_of(name, parser_of(target)) for name, target in found.items())
+    overview = "\n".join(f"- [{name}](#{name.lower()})" for name in scripts())
+    sections = "\n\n".join(section_of(name, parser) for name, parser in parsers().items())
     return f"{INTRODUCTION}\n{overview}\n\n{sections}\n"
 
 

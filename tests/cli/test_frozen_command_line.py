@@ -21,6 +21,7 @@ from tests.cli.command_line import (
     names_of,
     options_of,
     parser_of,
+    parsers,
     record_as_text,
     record_of,
     scripts,
@@ -93,9 +94,9 @@ def test_prediction_takes_folds_by_number_or_all(command):
     assert [fold.type(text) for text in ("0", "all")] == [0, "all"]
 
 
-@pytest.mark.parametrize("command", sorted(scripts()))
+@pytest.mark.parametrize("command", sorted(parsers()))
 def test_every_option_says_what_it_means_and_is_named_once(command):
-    parser = parser_of(scripts()[command])
+    parser = parsers()[command]
     assert parser.prog == command
     assert parser.description.endswith(".")
     names = [name for action in options_of(parser) for name in names_of(action)]
