@@ -20,9 +20,9 @@ from nnunetv2.evaluation.crossval_folders import prepare_collection, validated_c
 from nnunetv2.evaluation.folder_documents import document_of
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.inference.labels_from_logits import (
-    argmax_of_channels,
     follows_stock_rules,
     label_dtype,
+    labels_of_largest,
     regions_of_channels,
 )
 from nnunetv2.records.files import PathLike, read_json, read_pickle, write_json, write_pickle
@@ -85,7 +85,7 @@ def _segmentation(channels, label_manager: LabelManager) -> np.ndarray:
     tensors = (torch.from_numpy(channel) for channel in channels)
     if label_manager.has_regions:
         return regions_of_channels(tensors, label_manager.regions_class_order, lambda probability: probability, dtype)
-    return argmax_of_channels(tensors, dtype)
+    return labels_of_largest(tensors, label_manager)
 
 
 def ensemble_folders(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from nnunetv2.errors import DatasetError, FileContentError, LabelsError
 from nnunetv2.records import layout
 from nnunetv2.records.files import read_json
-from nnunetv2.records.labels import Labels, require_consecutive, require_visible_regions
+from nnunetv2.records.labels import Labels, require_visible_regions
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets, split_channel_suffix
 
 _REQUIRED_KEYS = ("channel_names", "labels", "numTraining", "file_ending")
@@ -148,15 +148,10 @@ def _check_labels(raw: RawFolder, path: str) -> None:
         raw.error(str(error))
         return
     raw.labels = known.all_labels + (() if known.ignore_label is None else (known.ignore_label,))
-    checks = (
-        lambda: require_visible_regions(labels, raw.description.get("regions_class_order"), path),
-        lambda: require_consecutive(raw.labels, path),
-    )
-    for check in checks:
-        try:
-            check()
-        except LabelsError as error:
-            raw.error(str(error))
+    try:
+        require_visible_regions(labels, raw.description.get("regions_class_order"), path)
+    except LabelsError as error:
+        raw.error(str(error))
 
 
 def _list_explicit_cases(raw: RawFolder, folder: str, path: str) -> None:

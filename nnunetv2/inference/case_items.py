@@ -60,7 +60,7 @@ class CaseMaker:
 
     def _item(self, data: np.ndarray, previous_stage: np.ndarray | None, properties: dict, ofile: str | None) -> Item:
         if previous_stage is not None:
-            labels = self.plans_manager.get_label_manager(self.dataset_json).foreground_labels
+            labels = self.plans_manager.get_label_manager(self.dataset_json).dense.foreground_labels
             data = np.vstack((data, convert_labelmap_to_one_hot(previous_stage[0], labels, data.dtype)))
             properties.pop("class_locations", None)  # sampled from the previous stage's labels, of no use to anybody
         expected = determine_num_input_channels(self.plans_manager, self.configuration_manager, self.dataset_json)

@@ -204,12 +204,13 @@ def resample_and_save(
 ) -> None:
     """Store the segmentation as input of the next cascade stage: logits resampled to that stage's preprocessed shape.
 
-    ``output_file`` has no ending. The result stays in preprocessed space and is written by ``dataset_class.save_seg``
-    (default: blosc2). The current spacing counts as source and target, so it alone decides about a separate axis.
+    ``output_file`` has no ending. The result stays in preprocessed space, with dense label numbers, and is written by
+    ``dataset_class.save_seg`` (default: blosc2). The current spacing counts as source and target, so it alone decides
+    about a separate axis.
     """
     if dataset_class is None:
         from nnunetv2.storage.blosc2_store import nnUNetDatasetBlosc2 as dataset_class
-    label_manager = plans_manager.get_label_manager(_dataset_json(dataset_json_dict_or_file))
+    label_manager = plans_manager.get_label_manager(_dataset_json(dataset_json_dict_or_file)).dense
     _require_heads(predicted, label_manager)
     current, _ = _spacings(plans_manager, configuration_manager, properties_dict)
     shape = [int(n) for n in target_shape]

@@ -71,9 +71,18 @@ def regions_of_channels(
     return labels
 
 
+def labels_of_largest(channels: Iterable[torch.Tensor], label_manager: LabelManager) -> np.ndarray:
+    """Label map (Z, Y, X), for plain labels: the value in files of the largest of ``channels`` (each (Z, Y, X))."""
+    values = label_manager.values
+    if values.is_identity:
+        return argmax_of_channels(channels, label_dtype(label_manager))
+    dense = argmax_of_channels(channels, label_dtype(label_manager.dense))
+    return values.to_original(dense).astype(label_dtype(label_manager), copy=False)
+
+
 def labels_of_channels(channels: Iterable[torch.Tensor], label_manager: LabelManager) -> np.ndarray:
     """Label map (Z, Y, X) from resampled logit channels; see ``follows_stock_rules`` for which label managers."""
-    dtype = label_dtype(label_manager)
     if not label_manager.has_regions:
-        return argmax_of_channels(channels, dtype)
+        return labels_of_largest(channels, label_manager)
+    dtype = label_dtype(label_manager)
     return regions_of_channels(channels, label_manager.regions_class_order, label_manager.apply_inference_nonlin, dtype)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 from nnunetv2.errors import LabelsError
 
 Region = int | tuple[int, ...]
+
+HIGHEST_LABEL = 65535
+"""Label maps are written as uint8 or uint16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,7 @@ class Labels:
     regions: tuple[Region, ...] | None
     """The foreground regions in the order of dataset.json; None unless training is region based."""
     ignore_label: int | None
-    """Value of voxels that are neither trained on nor evaluated; always the highest value."""
+    """Value of voxels that are neither trained on nor evaluated; no label has it."""
 
     @property
     def foreground(self) -> tuple[int, ...]:
@@ -48,15 +51,20 @@ class Labels:
         named = {name: value for name, value in values.items() if name != "ignore"}
         flat = {v for value in named.values() for v in ([value] if isinstance(value, int) else value)}
         all_labels = tuple(sorted(flat))
-        if ignore is not None and ignore != max(all_labels) + 1:
+        if ignore in flat:
             raise LabelsError(
-                f"{source}: labels.ignore is {ignore}; it must be the highest label plus one, {max(all_labels) + 1}"
+                f"{source}: labels.ignore is {ignore}, which is a label, too; it must be a value of its own, such as "
+                f"{max(all_labels) + 1}"
             )
+        order = None if regions_class_order is None else _order(regions_class_order, source)
+        _check_range(
+            {**{f"labels.{name}": v for name, v in values.items()}, "regions_class_order": order or ()}, source
+        )
         has_regions = not force_use_labels and any(not isinstance(v, int) and len(v) > 1 for v in values.values())
         regions = None
         if has_regions:
             regions = tuple(value for value in named.values() if not _is_background(value))
-            _check_regions_class_order(regions, regions_class_order, source)
+            _check_regions_class_order(regions, order, source)
         return cls(all_labels=all_labels, regions=regions, ignore_label=ignore)
 
 
@@ -83,6 +91,24 @@ def _check_background(background: Region | None, source: str) -> None:
         raise LabelsError(f"{source}: labels.background is {background}; it must be 0")
 
 
+def _check_range(values: Mapping[str, Region], source: str) -> None:
+    """Raise LabelsError for values that no label map can hold."""
+    for key, value in values.items():
+        for label in [value] if isinstance(value, int) else value:
+            if not 0 <= label <= HIGHEST_LABEL:
+                raise LabelsError(
+                    f"{source}: {key} has the value {label}; labels are integers from 0 to {HIGHEST_LABEL}. Renumber "
+                    "it in dataset.json and in the label maps"
+                )
+
+
+def _order(order: Any, source: str) -> tuple[int, ...]:
+    values = _integers(order, f"{source}: regions_class_order") if isinstance(order, (list, tuple)) else order
+    if not isinstance(values, tuple):
+        raise LabelsError(f"{source}: regions_class_order is {order!r}; it must be a list of label values")
+    return values
+
+
 def _check_regions_class_order(regions: Sequence[Region], order: Sequence[int] | None, source: str) -> None:
     if order is None:
         raise LabelsError(
@@ -92,16 +118,6 @@ def _check_regions_class_order(regions: Sequence[Region], order: Sequence[int] |
     if len(order) != len(regions):
         raise LabelsError(
             f"{source}: regions_class_order has {len(order)} entries for {len(regions)} regions without background"
-        )
-
-
-def require_consecutive(values: Sequence[int], source: str = "dataset.json") -> None:
-    """Raise LabelsError when ascending label values leave one out: output channels stand for 0, 1, 2, ..."""
-    gaps = [f"{low} is followed by {high}" for low, high in pairwise(values) if high - low != 1]
-    if gaps:
-        raise LabelsError(
-            f"{source}: labels must be consecutive integers, but {', '.join(gaps)}. Renumber them, in dataset.json and "
-            "in the files"
         )
 
 

@@ -201,7 +201,7 @@ def _export_for_next_stage(
 
 def _evaluate(trainer: nnUNetTrainer, cases: Sequence[str], folder: str) -> None:
     """Compare the predictions of these cases with the untouched references, whatever else lies in the folder."""
-    labels = trainer.label_manager
+    labels = trainer.plans_manager.get_label_manager(trainer.dataset_json)
     metrics = compute_metrics_of_cases(
         list(cases),
         join(trainer.preprocessed_dataset_folder_base, GROUND_TRUTH),

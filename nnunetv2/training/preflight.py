@@ -12,7 +12,7 @@ import torch
 from nnunetv2.errors import DatasetError, MissingFileError, UsageError
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.files import read_json
-from nnunetv2.records.labels import require_consecutive, require_visible_regions
+from nnunetv2.records.labels import require_visible_regions
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
 from nnunetv2.records.plans import plans_title
 
@@ -80,15 +80,10 @@ def check_before_training(trainer: nnUNetTrainer) -> None:
 
 
 def check_labels(trainer: nnUNetTrainer) -> None:
-    """Raise LabelsError for labels without a channel of their own, and for regions that could never be seen.
-
-    Regions have channels by their place in dataset.json, so their labels may have gaps.
-    """
+    """Raise LabelsError for regions that could never be seen."""
     labels = trainer.label_manager
     if labels.has_regions:
         require_visible_regions(labels.label_dict, labels.regions_class_order)
-    else:
-        require_consecutive(labels.all_labels)
 
 
 def _number(dataset_name: str) -> str:

@@ -13,6 +13,7 @@ from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.records.files import atomic_path, read_json
+from nnunetv2.records.label_values import LabelValues
 from nnunetv2.records.labels import Labels
 from nnunetv2.records.layout import DATASET_JSON, plans_file
 from nnunetv2.storage.dataset import nnUNetBaseDataset
@@ -140,10 +141,14 @@ def _plot_preprocessed_case(
     write_overlay(image, np.asarray(segmentation[0]), labels, output_file, overlay_intensity)
 
 
-def _shown_labels(dataset_json: Mapping) -> list[int]:
-    """Foreground labels, then the ignore label if there is one, as their colours are assigned."""
+def _shown_labels(dataset_json: Mapping, preprocessed: bool = False) -> list[int]:
+    """Foreground labels, then the ignore label if there is one, as their colours are assigned.
+
+    Values are those in files, or with ``preprocessed`` the numbers in preprocessed label maps.
+    """
     labels = Labels.from_json(dataset_json["labels"], dataset_json.get("regions_class_order"))
-    return [*labels.foreground, *([] if labels.ignore_label is None else [labels.ignore_label])]
+    shown = [*labels.foreground, *([] if labels.ignore_label is None else [labels.ignore_label])]
+    return [LabelValues.of(labels).number(label) for label in shown] if preprocessed else shown
 
 
 def generate_overlays_from_raw(
@@ -192,7 +197,7 @@ def generate_overlays_from_preprocessed(
             f"{data_folder} does not exist; run nnUNetv2_preprocess -c {configuration}, or draw raw images (--use_raw)"
         )
     dataset_class = infer_dataset_class(data_folder)
-    labels = _shown_labels(read_json(join(folder, DATASET_JSON)))
+    labels = _shown_labels(read_json(join(folder, DATASET_JSON)), preprocessed=True)
     cases = dataset_class.get_identifiers(data_folder)
     if not cases:
         raise DatasetError(f"{data_folder} has no preprocessed cases")

@@ -185,7 +185,7 @@ def test_modality_is_no_substitute_for_channel_names(dataset):
     [
         ({"numTraining": 7}, "numTraining is 7, but 3"),
         ({"labels": {"shell": 1}}, 'no "background"'),
-        ({"labels": {"background": 0, "shell": 1, "core": 3}}, "1 is followed by 3"),
+        ({"labels": {"background": 0, "shell": 1, "core": 70000}}, "labels.core has the value 70000"),
         ({"labels": {"background": 0, "both": [1, 2], "core": 2}}, "regions_class_order"),
         ({"labels": [0, 1]}, "labels is [0, 1]"),
         ({"channel_names": ["CT", "MRI"]}, "channel_names is ['CT', 'MRI']"),

@@ -31,7 +31,12 @@ def test_regions_can_be_read_as_labels():
         ({"a": 1}, None, 'no "background"'),
         ({"background": 1}, None, "must be 0"),
         ({"background": [0, 1]}, None, "must be the integer 0"),
-        ({"background": 0, "a": 1, "ignore": 3}, None, "highest label plus one, 2"),
+        ({"background": 0, "a": 1, "ignore": 1}, None, "labels.ignore is 1, which is a label, too.*such as 2"),
+        ({"background": 0, "a": -1}, None, "labels.a has the value -1; labels are integers from 0 to 65535"),
+        ({"background": 0, "a": [1, 70000]}, None, "labels.a has the value 70000"),
+        ({"background": 0, "a": [1, 2]}, [70000], "regions_class_order has the value 70000"),
+        ({"background": 0, "a": [1, 2]}, 1, "regions_class_order is 1; it must be a list"),
+        ({"background": 0, "a": [1, 2]}, ["x"], r"regions_class_order is \['x'\]"),
         ({"background": 0, "a": 1, "ignore": [2]}, None, "one integer"),
         ({"background": 0, "a": [1, 2]}, None, "regions_class_order is needed"),
         ({"background": 0, "a": [1, 2], "b": 2}, [1], "1 entries for 2 regions"),
@@ -41,3 +46,7 @@ def test_regions_can_be_read_as_labels():
 def test_contradictions_are_named(labels, order, message):
     with pytest.raises(LabelsError, match=message):
         Labels.from_json(labels, order)
+
+
+def test_the_ignore_label_may_be_any_free_value():
+    assert Labels.from_json({"background": 0, "a": 1, "ignore": 255}).ignore_label == 255

@@ -77,3 +77,35 @@ def test_a_foreground_region_query_without_regions_is_a_type_error():
         _ = LabelManager({"background": 0, "a": 1}, None).foreground_regions
     with pytest.raises(LabelsError):
         LabelManager({"a": 1}, None)
+
+
+HEART = {"background": 0, "muscle": 205, "atrium": 420}
+
+
+def test_without_unusual_values_the_dense_label_manager_is_the_same_object():
+    for labels, order in (({"background": 0, "a": 1, "ignore": 2}, None), (REGIONS, [1, 2, 3])):
+        manager = LabelManager(labels, order)
+        assert manager.dense is manager
+
+
+def test_channels_become_the_values_in_files():
+    manager = LabelManager(HEART, None)
+    logits = np.eye(3).reshape(3, 3, 1, 1)
+    assert manager.all_labels == [0, 205, 420] and manager.num_segmentation_heads == 3
+    assert manager.convert_logits_to_segmentation(logits).ravel().tolist() == [0, 205, 420]
+    assert manager.convert_logits_to_segmentation(torch.from_numpy(logits)).ravel().tolist() == [0, 205, 420]
+    assert manager.dense.convert_logits_to_segmentation(logits).ravel().tolist() == [0, 1, 2]
+
+
+def test_training_sees_dense_labels():
+    manager = LabelManager({**HEART, "ignore": 255}, None).dense
+    assert manager.all_labels == [0, 1, 2] and manager.foreground_labels == [1, 2] and manager.ignore_label == 3
+    assert manager.dense is manager
+
+
+def test_training_sees_dense_regions_when_their_labels_are_high():
+    manager = LabelManager({"background": 0, "whole": [1, 40000], "core": 40000}, [1, 40000])
+    assert manager.dense.foreground_regions == [(1, 2), 2] and manager.dense.regions_class_order == [1, 2]
+    probabilities = torch.ones(2, 1, 1, 1)
+    assert manager.convert_probabilities_to_segmentation(probabilities).item() == 40000
+    assert manager.dense.convert_probabilities_to_segmentation(probabilities).item() == 2

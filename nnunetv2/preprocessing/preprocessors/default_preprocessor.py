@@ -75,14 +75,18 @@ class DefaultPreprocessor:
 
         Returns
         -------
-        data float32, seg int8 or int16 (-1 outside the nonzero mask; 0 inside if none was given), both transposed and
-        in the target spacing; a copy of ``properties`` with ``shape_before_cropping``, ``bbox_used_for_cropping``,
-        ``shape_after_cropping_and_before_resampling`` (all transposed) and, if ``seg`` was given, ``class_locations``.
+        data float32, seg int8 or int16 with dense label numbers (-1 outside the nonzero mask; 0 inside if none was
+        given), both transposed and in the target spacing; a copy of ``properties`` with ``shape_before_cropping``,
+        ``bbox_used_for_cropping``, ``shape_after_cropping_and_before_resampling`` (all transposed) and, if ``seg`` was
+        given, ``class_locations``.
         Raises ImageError when shapes do not fit, an intensity is not finite, or a label exceeds int16.
         """
         if isinstance(dataset_json, str):
             dataset_json = read_json(dataset_json)
         has_seg = seg is not None
+        label_manager = plans_manager.get_label_manager(dataset_json)
+        if has_seg:
+            seg = label_manager.values.to_dense(seg)
         axes = [int(axis) for axis in plans_manager.transpose_forward]
         data, seg, original_spacing, properties = transposed(data, seg, properties, axes)
         properties["shape_before_cropping"] = tuple(data.shape[1:])
@@ -102,9 +106,8 @@ class DefaultPreprocessor:
         seg = configuration_manager.resampling_fn_seg(seg, new_shape, original_spacing, new_spacing)
         logger.debug("%s at %s mm -> %s at %s mm", cropped_shape, original_spacing, data.shape[1:], new_spacing)
         if has_seg:
-            label_manager = plans_manager.get_label_manager(dataset_json)
             properties["class_locations"] = self._sample_foreground_locations(
-                seg, classes_to_sample(label_manager), verbose=self.verbose
+                seg, classes_to_sample(label_manager.dense), verbose=self.verbose
             )
             seg = self.modify_seg_fn(seg, plans_manager, dataset_json, configuration_manager)
         return data, as_small_integers(seg), properties

@@ -118,7 +118,7 @@ class nnUNetTrainer:
         self.is_cascaded = folders.previous_stage is not None
         self.dataset_class = None
 
-        self.label_manager = self.plans_manager.get_label_manager(dataset_json)
+        self.label_manager = self.plans_manager.get_label_manager(dataset_json).dense
         self.grad_scaler = optimization.make_grad_scaler(self.device)
         self.num_input_channels = self.network = self.optimizer = self.lr_scheduler = self.loss = None
         self.dataloader_train = self.dataloader_val = None

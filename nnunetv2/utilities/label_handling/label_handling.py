@@ -14,6 +14,7 @@ import numpy as np
 import nnunetv2
 from nnunetv2.errors import ClassNotFoundError, LabelsError
 from nnunetv2.records.dataset_json import channel_names_of
+from nnunetv2.records.label_values import LabelValues
 from nnunetv2.records.labels import Labels, Region
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.helpers import softmax_helper_dim0
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 class LabelManager:
     """What the labels of a data set mean for training and prediction.
+
+    Values are those in files. ``dense`` is the label manager of training, whose values are output channels; both are
+    the same object unless dataset.json names other integers than 0, 1, 2, ... (see ``records.label_values``).
 
     Parameters
     ----------
@@ -53,7 +57,26 @@ class LabelManager:
         self._ignore_label = labels.ignore_label
         self._all_labels: list[int] = list(labels.all_labels)
         self._regions: list[Region] | None = None if labels.regions is None else list(labels.regions)
+        self._values = LabelValues.of(labels)
         self.inference_nonlin = inference_nonlin or (_sigmoid if self._has_regions else softmax_helper_dim0)
+
+    @property
+    def values(self) -> LabelValues:
+        """The map between the values in files and the numbers in preprocessed data and training."""
+        return self._values
+
+    @property
+    def dense(self) -> LabelManager:
+        """The label manager of preprocessed data and training."""
+        if self.values.is_identity:
+            return self
+        order = self.regions_class_order
+        return type(self)(
+            self.values.dense_labels(self.label_dict),
+            None if order is None else [self.values.number(label) for label in order],
+            force_use_labels=not self.has_regions,
+            inference_nonlin=self.inference_nonlin,
+        )
 
     @property
     def has_regions(self) -> bool:
@@ -118,7 +141,7 @@ class LabelManager:
     def convert_probabilities_to_segmentation(self, predicted_probabilities: ArrayOrTensor) -> ArrayOrTensor:
         """Label map (Z, Y, X) from probabilities (C, Z, Y, X).
 
-        Labels: index of the largest channel, the first one on ties. Regions: the label of each region where its
+        Labels: the one of the largest channel, the first one on ties. Regions: the label of each region where its
         probability exceeds one half, later regions over earlier ones. Raises RuntimeError for another type, and
         LabelsError when C differs from ``num_segmentation_heads``.
         """
@@ -135,13 +158,15 @@ class LabelManager:
             )
         if not self.has_regions:
             if is_array:
-                return predicted_probabilities.argmax(0)
-            return torch.from_numpy(predicted_probabilities.cpu().float().numpy().argmax(0))
+                return self.values.to_original(predicted_probabilities.argmax(0))
+            return self.values.to_original(torch.from_numpy(predicted_probabilities.cpu().float().numpy().argmax(0)))
         shape = predicted_probabilities.shape[1:]
         if is_array:
             segmentation = np.zeros(shape, dtype=np.uint16)
         else:
-            segmentation = torch.zeros(shape, dtype=torch.int16, device=predicted_probabilities.device)
+            high = max(map(int, self.regions_class_order), default=0) > torch.iinfo(torch.int16).max
+            dtype = torch.int32 if high else torch.int16
+            segmentation = torch.zeros(shape, dtype=dtype, device=predicted_probabilities.device)
         for probability, label in zip(predicted_probabilities, self.regions_class_order):
             segmentation[probability > 0.5] = int(label)
         return segmentation
