@@ -10,7 +10,8 @@ HOLD = "import time; block = bytearray(150 * 2**20); time.sleep(0.8)"
 
 
 def test_memory_and_time_of_processes_that_the_command_starts_are_counted():
-    starts_two = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {HOLD!r}]) for _ in '12']]"
+    start = f"subprocess.Popen([sys.executable, '-c', {HOLD!r}])"
+    starts_two = f"import subprocess, sys; [process.wait() for process in [{start}, {start}]]"
     measured = measure([sys.executable, "-c", starts_two])
     assert 300 < measured.peak_mib < 450
     assert 0.8 < measured.wall_s < 30
