@@ -1,7 +1,7 @@
 """Wall time and peak memory of a command with all the processes it starts.
 
 Memory is the proportional set size (Pss): pages that processes share are counted once. It is sampled, so peaks shorter
-than the interval can be missed; both sides of a comparison are sampled alike. Linux only: psutil gives no Pss elsewhere.
+than the interval can be missed; both sides of a comparison are sampled alike. Linux only: elsewhere there is no Pss.
 """
 
 from __future__ import annotations
