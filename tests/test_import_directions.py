@@ -49,6 +49,7 @@ RANKS = {
     "inference.labels_from_logits": 4,
     "inference": 5,
     "ensembling": 5,
+    "ensembling.probability_files": 4,  # a file format; prediction writes it, ensembles read it
     "postprocessing": 5,
     "evaluation.accumulate_cv_results": 5,
     "evaluation.find_best_configuration": 6,

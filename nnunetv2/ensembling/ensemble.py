@@ -14,7 +14,14 @@ import numpy as np
 import torch
 
 from nnunetv2.configuration import num_processes as default_num_processes
-from nnunetv2.ensembling.probability_files import mean_channels, probabilities_shape, saved_on_the_way
+from nnunetv2.ensembling.probability_files import (
+    ENDINGS,
+    existing_file,
+    mean_channels,
+    probabilities_shape,
+    saved_on_the_way,
+    without_ending,
+)
 from nnunetv2.errors import LabelsError, MissingFileError, UsageError
 from nnunetv2.evaluation.crossval_folders import prepare_collection, validated_cases
 from nnunetv2.evaluation.folder_documents import document_of
@@ -38,7 +45,7 @@ NPZ = ".npz"
 
 
 def average_probabilities(list_of_files: Sequence[PathLike]) -> np.ndarray:
-    """Mean of the ``probabilities`` (C, Z, Y, X) of several ``.npz`` files, float32, all weights equal."""
+    """Mean of the probabilities (C, Z, Y, X) of several files (``.npz``, ``.b2nd``), float32, all weights equal."""
     result = np.empty(probabilities_shape(list_of_files[0]), dtype=np.float32)
     for target, channel in zip(result, mean_channels(list_of_files)):
         target[...] = channel
@@ -53,13 +60,13 @@ def merge_files(
     label_manager: LabelManager,
     save_probabilities: bool = False,
 ) -> None:
-    """Write the segmentation ``<output_filename_truncated><output_file_ending>`` of one case from its ``.npz`` files.
+    """Write the segmentation ``<output_filename_truncated><output_file_ending>`` of one case from its probabilities.
 
     Memory does not grow with the number of files or labels. The geometry comes from the ``.pkl`` beside the first file.
     With ``save_probabilities`` also the mean (``.npz``) and the properties (``.pkl``) are written, the segmentation
     last. ``image_reader_writer`` is a class or an object of one.
     """
-    properties = read_pickle(os.fspath(list_of_files[0])[: -len(NPZ)] + ".pkl")
+    properties = read_pickle((without_ending(list_of_files[0]) or os.fspath(list_of_files[0])) + ".pkl")
     shape = probabilities_shape(list_of_files[0])
     if shape[0] != label_manager.num_segmentation_heads:
         raise LabelsError(
@@ -100,7 +107,7 @@ def ensemble_folders(
 
     Parameters
     ----------
-    list_of_input_folders : predictions of the same cases; each case has ``.npz`` and ``.pkl``.
+    list_of_input_folders : predictions of the same cases; each case has ``.npz`` (or ``.b2nd``) and ``.pkl``.
     output_folder : gets the segmentations, dataset.json and plans.json.
     save_merged_probabilities : also write the mean as ``.npz`` with ``.pkl``.
     num_processes : cases worked on side by side (in threads); default ``nnUNet_def_n_proc`` or 8.
@@ -113,7 +120,7 @@ def ensemble_folders(
     plans = document_of(plans_json_file_or_dict, folders[0], PLANS_JSON)
     cases = _common_cases(folders)
     _require_same_labels(folders, dataset_json)
-    sources = {case: [join(folder, case + NPZ) for folder in folders] for case in cases}
+    sources = {case: [existing_file(join(folder, case)) for folder in folders] for case in cases}
     os.makedirs(output_folder, exist_ok=True)
     write_json(join(output_folder, DATASET_JSON), dataset_json, sort_keys=False)
     write_json(join(output_folder, PLANS_JSON), plans, sort_keys=False)
@@ -184,15 +191,16 @@ def _common_cases(folders: Sequence[str]) -> list[str]:
     for folder in folders:
         if not isdir(folder):
             raise MissingFileError(f"the folder {folder} does not exist")
-        per_folder.append({name[: -len(NPZ)] for name in files_with_ending(folder, NPZ)})
+        names = [(name, end) for end in ENDINGS.values() for name in files_with_ending(folder, end)]
+        per_folder.append({name.removesuffix(end) for name, end in names})
     cases = set().union(*per_folder)
     if not cases:
-        raise MissingFileError(f"{folders[0]} has no probabilities (.npz); predict with --save_probabilities")
+        raise MissingFileError(f"{folders[0]} has no probabilities (.npz, .b2nd); predict with --save_probabilities")
     for folder, own in zip(folders, per_folder):
         if own != cases:
             missing = sorted(cases - own)
             raise UsageError(
-                f"{folder} lacks the probabilities (.npz) of {len(missing)} of {len(cases)} cases: "
+                f"{folder} lacks the probabilities of {len(missing)} of {len(cases)} cases: "
                 f"{', '.join(missing[:10])}. Predict the same images with --save_probabilities for every member"
             )
     return sorted(cases)

@@ -86,16 +86,19 @@ def operator_blocks(old_length: int, new_length: int, order: int, rows_per_block
     Together they equal ``operator`` to 2e-8: far spline weights are dropped, so the cost of a product grows linearly
     with the axis length.
     """
-    x = coordinates(old_length, new_length)
+    starts = range(0, new_length, rows_per_block)
+    return tuple(
+        operator_rows(old_length, new_length, order, start, min(start + rows_per_block, new_length)) for start in starts
+    )
+
+
+def operator_rows(old_length: int, new_length: int, order: int, first: int, end: int) -> Block:
+    """Rows ``first`` to ``end`` (excluded) of the operator with only the columns they need; not kept."""
+    x = coordinates(old_length, new_length)[first:end]
     reach = _SPLINE_REACH if order == 3 else 1
-    blocks = []
-    for start in range(0, new_length, rows_per_block):
-        rows = slice(start, min(start + rows_per_block, new_length))
-        first = max(0, int(np.floor(x[rows][0])) - reach)
-        last = min(old_length, int(np.ceil(x[rows][-1])) + reach + 1)
-        weights = _frozen(np.ascontiguousarray(_rows(x[rows], old_length, order)[:, first:last]))
-        blocks.append(Block(rows, slice(first, last), weights))
-    return tuple(blocks)
+    columns = slice(max(0, int(np.floor(x[0])) - reach), min(old_length, int(np.ceil(x[-1])) + reach + 1))
+    weights = _frozen(np.ascontiguousarray(_rows(x, old_length, order)[:, columns]))
+    return Block(slice(first, end), columns, weights)
 
 
 def _rows(x: np.ndarray, n: int, order: int) -> np.ndarray:

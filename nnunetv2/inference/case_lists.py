@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from os.path import basename, exists, isdir, isfile, join
 
+from nnunetv2.ensembling.probability_files import existing_file
 from nnunetv2.errors import DatasetError, MissingFileError, UsageError
 from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder, split_channel_suffix
 
@@ -132,7 +133,9 @@ def select_part(items: Sequence, part_id: int, num_parts: int) -> list:
 
 def is_complete(output_truncated: str, file_ending: str, with_probabilities: bool) -> bool:
     """Whether a case has been written before (files appear only when complete, see ``export_prediction``)."""
-    return isfile(output_truncated + file_ending) and (not with_probabilities or isfile(output_truncated + ".npz"))
+    return isfile(output_truncated + file_ending) and (
+        not with_probabilities or existing_file(output_truncated) is not None
+    )
 
 
 def previous_stage_files(folder: str | os.PathLike | None, identifiers: Sequence[str], file_ending: str) -> list:

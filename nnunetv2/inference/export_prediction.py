@@ -17,10 +17,14 @@ import torch
 from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
 
 from nnunetv2.configuration import num_processes
+from nnunetv2.ensembling.probability_files import NPZ, write_probabilities
 from nnunetv2.errors import LabelsError
+from nnunetv2.inference.label_targets import LabelTarget
 from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype, labels_of_channels
+from nnunetv2.inference.slab_export import LabelRun, can_stream, labels_of_logits, spacings, takes
+from nnunetv2.preprocessing.resampling.slab_resampling import stock_settings
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
-from nnunetv2.records.files import atomic_path, read_json, write_pickle
+from nnunetv2.records.files import read_json, write_pickle
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
@@ -31,18 +35,6 @@ Spacing = Sequence[float]
 def _threads(requested: int | None) -> int:
     """Torch threads for one export: as requested (None: ``nnUNet_def_n_proc``, else 8), at most one per CPU."""
     return max(1, min(num_processes() if requested is None else requested, os.cpu_count() or 1))
-
-
-def _spacings(
-    plans_manager: PlansManager, configuration_manager: ConfigurationManager, properties: Mapping[str, Any]
-) -> tuple[list[float], list[float]]:
-    """Spacing of the logits and of the original image, both in transposed axis order.
-
-    A 2D configuration has no spacing for the first axis, which it never resamples; the image's is used.
-    """
-    original = [float(properties["spacing"][axis]) for axis in plans_manager.transpose_forward]
-    network = [float(value) for value in configuration_manager.spacing]
-    return original[: len(original) - len(network)] + network, original
 
 
 def _resampled_channels(
@@ -113,26 +105,72 @@ def convert_predicted_logits_to_segmentation_with_correct_shape(
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Segmentation on the original grid from logits (C, Z, Y, X) in network space.
 
-    Channels are resampled one by one with the plans' function for probabilities. Without probabilities no array of all
-    channels at full resolution is made. ``num_threads_torch`` defaults to ``nnUNet_def_n_proc``, else 8.
+    Stock resampling and labels are computed some slices at a time, anything else one channel after the other. Without
+    probabilities no array of all channels at full resolution is made. ``num_threads_torch`` defaults to
+    ``nnUNet_def_n_proc``, else 8.
 
     Returns the segmentation (uint8; uint16 from 255 labels on) in the axis order of the image reader, and with
     ``return_probabilities`` also float32 probabilities (C, ...); outside the crop the background has probability 1, or
     all regions 0. Raises LabelsError when C is not what the label manager needs.
     """
     _require_heads(predicted_logits, label_manager)
-    current, original = _spacings(plans_manager, configuration_manager, properties_dict)
-    shape = [int(n) for n in properties_dict["shape_after_cropping_and_before_resampling"]]
-    with borrowed_torch_threads(_threads(num_threads_torch)), torch.inference_mode():
-        channels = _resampled_channels(predicted_logits, shape, current, original, configuration_manager)
-        if not return_probabilities:
-            return _on_image_grid(_segmentation(channels, label_manager), plans_manager, properties_dict)
-        probabilities, segmentation = _probabilities_and_segmentation(channels, len(predicted_logits), label_manager)
-        probabilities = label_manager.revert_cropping_on_probabilities(
-            probabilities, properties_dict["bbox_used_for_cropping"], properties_dict["shape_before_cropping"]
+    threads = _threads(num_threads_torch)
+    with borrowed_torch_threads(threads), torch.inference_mode():
+        if can_stream(label_manager, configuration_manager) and takes(predicted_logits):
+            target = LabelTarget(properties_dict, plans_manager.transpose_backward, label_manager, return_probabilities)
+            for run in _runs(
+                *(predicted_logits, plans_manager, configuration_manager, label_manager, properties_dict),
+                *(return_probabilities, threads),
+            ):
+                target.write(run)
+            return target.result()
+        return _by_whole_channels(
+            *(predicted_logits, plans_manager, configuration_manager, label_manager, properties_dict),
+            return_probabilities,
         )
+
+
+def _runs(
+    logits: ArrayOrTensor,
+    plans_manager: PlansManager,
+    configuration_manager: ConfigurationManager,
+    label_manager: LabelManager,
+    properties: Mapping[str, Any],
+    probabilities: bool,
+    threads: int,
+) -> Iterator[LabelRun]:
+    """Labels of logits by the stock functions, some slices at a time, on the device of the logits."""
+    return labels_of_logits(
+        torch.as_tensor(logits),
+        properties["shape_after_cropping_and_before_resampling"],
+        *spacings(plans_manager, configuration_manager, properties),
+        stock_settings(configuration_manager.resampling_fn_probabilities, allowed_orders=(1,)),
+        label_manager,
+        probabilities=probabilities,
+        threads=threads,
+    )
+
+
+def _by_whole_channels(
+    logits: ArrayOrTensor,
+    plans_manager: PlansManager,
+    configuration_manager: ConfigurationManager,
+    label_manager: LabelManager,
+    properties: Mapping[str, Any],
+    return_probabilities: bool,
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """The same with whatever resampling function and label manager the plans name, one channel after the other."""
+    current, original = spacings(plans_manager, configuration_manager, properties)
+    shape = [int(n) for n in properties["shape_after_cropping_and_before_resampling"]]
+    channels = _resampled_channels(logits, shape, current, original, configuration_manager)
+    if not return_probabilities:
+        return _on_image_grid(_segmentation(channels, label_manager), plans_manager, properties)
+    probabilities, segmentation = _probabilities_and_segmentation(channels, len(logits), label_manager)
+    probabilities = label_manager.revert_cropping_on_probabilities(
+        probabilities, properties["bbox_used_for_cropping"], properties["shape_before_cropping"]
+    )
     axes = [0, *(axis + 1 for axis in plans_manager.transpose_backward)]
-    return _on_image_grid(segmentation, plans_manager, properties_dict), np.asarray(probabilities).transpose(axes)
+    return _on_image_grid(segmentation, plans_manager, properties), np.asarray(probabilities).transpose(axes)
 
 
 def _write_segmentation(
@@ -180,15 +218,29 @@ def export_prediction_from_logits(
         num_threads_torch=num_threads_torch,
     )
     del predicted_array_or_file
+    segmentation, probabilities = result if save_probabilities else (result, None)
+    write_case(segmentation, probabilities, properties_dict, plans_manager, dataset_json, output_file_truncated)
+
+
+def write_case(
+    segmentation: np.ndarray,
+    probabilities: np.ndarray | None,
+    properties: dict,
+    plans_manager: PlansManager,
+    dataset_json: Mapping[str, Any],
+    output_file_truncated: str,
+    probability_format: str = NPZ,
+) -> None:
+    """Write what was predicted: probabilities (C, *image shape) and properties if there are any, then the label map.
+
+    ``probability_format`` is one of ``probability_files.FORMATS``. Creates the folder.
+    """
     os.makedirs(os.path.dirname(output_file_truncated) or ".", exist_ok=True)
-    segmentation = result
-    if save_probabilities:
-        segmentation, probabilities = result
-        with atomic_path(output_file_truncated + ".npz") as temporary:
-            np.savez_compressed(temporary, probabilities=probabilities)
-        write_pickle(output_file_truncated + ".pkl", properties_dict)
+    if probabilities is not None:
+        write_probabilities(probabilities, output_file_truncated, probability_format)
+        write_pickle(output_file_truncated + ".pkl", properties)
     path = output_file_truncated + dataset_json["file_ending"]
-    _write_segmentation(segmentation, path, plans_manager, properties_dict)
+    _write_segmentation(segmentation, path, plans_manager, properties)
 
 
 def resample_and_save(
@@ -212,7 +264,7 @@ def resample_and_save(
         from nnunetv2.storage.blosc2_store import nnUNetDatasetBlosc2 as dataset_class
     label_manager = plans_manager.get_label_manager(_dataset_json(dataset_json_dict_or_file)).dense
     _require_heads(predicted, label_manager)
-    current, _ = _spacings(plans_manager, configuration_manager, properties_dict)
+    current, _ = spacings(plans_manager, configuration_manager, properties_dict)
     shape = [int(n) for n in target_shape]
     with borrowed_torch_threads(_threads(num_threads_torch)), torch.inference_mode():
         channels = _resampled_channels(predicted, shape, current, current, configuration_manager)

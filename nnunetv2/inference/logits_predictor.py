@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import torch
 
 from nnunetv2.configuration import integer_from_environment
+from nnunetv2.ensembling.probability_files import NPZ
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import Slicer, tile_slicers
 from nnunetv2.inference import model_folder, network_calls, patchable
@@ -43,6 +45,7 @@ class LogitsPredictor:
     allow_tqdm : progress bars.
     accumulator_dtype : of the sums over tiles. torch.float16 (default) gives the numbers of nnU-Net v2, but rounds
         logits at the corners of the volume to integers. torch.float32 does not, and takes twice the memory.
+    probability_format : of probabilities that are written, "npz" or "blosc2".
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class LogitsPredictor:
         *,
         perform_everything_on_gpu: bool | None = None,
         accumulator_dtype: torch.dtype = torch.float16,
+        probability_format: str = NPZ,
     ):
         self.tile_step_size = tile_step_size
         self.use_gaussian = use_gaussian
@@ -67,6 +71,7 @@ class LogitsPredictor:
         self.verbose_preprocessing = verbose_preprocessing
         self.allow_tqdm = allow_tqdm
         self.accumulator_dtype = accumulator_dtype
+        self.probability_format = probability_format
         everything = perform_everything_on_device if perform_everything_on_gpu is None else perform_everything_on_gpu
         if everything and self.device.type != "cuda":
             logger.debug("perform_everything_on_device has an effect on CUDA only; it is off on %s", self.device.type)
@@ -82,6 +87,7 @@ class LogitsPredictor:
         self.label_manager: Any = None
 
         # A network serves one call at a time; everything else of a prediction belongs to the calling thread.
+        self.tiles_per_call = 1
         self._network_lock = threading.RLock()
         self._fold_in_network: int | None = None
 
@@ -150,16 +156,21 @@ class LogitsPredictor:
         """Logits (K, Z, Y, X) on the CPU of data (C, Z, Y, X): mean over the folds, dtype as accumulated."""
         folds = self._folds()
         total: torch.Tensor | None = None
-        # nnUNet_def_n_proc limits torch's threads when it is set; a default of 8 would slow down large CPU machines.
-        current = torch.get_num_threads()
-        threads = max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current))
-        with borrowed_torch_threads(threads), torch.inference_mode():
+        with self._prediction_threads(), torch.inference_mode():
             for fold in folds:
                 self._select_fold(fold)
                 logits = self.predict_sliding_window_return_logits(data).to("cpu")
                 total = logits if total is None else total.add_(logits)
             self._fold_in_network = None  # whoever loads other weights into the network is not asked again
             return total.div_(len(folds)) if len(folds) > 1 else total
+
+    def _prediction_threads(self) -> AbstractContextManager[None]:
+        """Torch's threads while predicting: fewer than it has if nnUNet_def_n_proc says so.
+
+        A default of 8 for that variable would slow down large CPU machines.
+        """
+        current = torch.get_num_threads()
+        return borrowed_torch_threads(max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current)))
 
     def predict_sliding_window_return_logits(self, input_image: torch.Tensor) -> torch.Tensor:
         """Logits (K, Z, Y, X) of data (C, Z, Y, X) with the weights the network has now.
@@ -198,6 +209,16 @@ class LogitsPredictor:
         """Index tuples of all tiles of an image of this (padded) size."""
         return tile_slicers(image_size, self.configuration_manager.patch_size, self.tile_step_size)
 
+    def _importance(self, where: torch.device) -> torch.Tensor:
+        """Weight of every voxel of a tile."""
+        return patchable.names().compute_gaussian(
+            tuple(self.configuration_manager.patch_size),
+            sigma_scale=1.0 / 8,
+            value_scaling_factor=IMPORTANCE_PEAK,
+            dtype=self.accumulator_dtype,
+            device=where,
+        )
+
     def _folds(self) -> Sequence[int | None]:
         """Indices into ``list_of_parameters`` to average over; ``[None]`` for a network that keeps its own weights."""
         if not self.list_of_parameters or not network_calls.takes_weights(self.network):
@@ -223,6 +244,11 @@ class LogitsPredictor:
             return self._internal_maybe_mirror_and_predict(tiles)
         return torch.cat([self._internal_maybe_mirror_and_predict(tile[None]) for tile in tiles])
 
+    def _predict_locked(self, fold: int | None, tiles: torch.Tensor) -> torch.Tensor:
+        """``_predict_tile_batch`` under the inference settings, for threads that share this predictor."""
+        with self._network_lock, network_calls.inference_settings(self.device):
+            return self._predict_tile_batch(fold, tiles)
+
     def _internal_maybe_mirror_and_predict(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (1, K, *patch) of one tile (1, C, *patch), mean over mirror images if mirroring is on."""
         axes = self.allowed_mirroring_axes if self.use_mirroring else None
@@ -233,23 +259,12 @@ class LogitsPredictor:
     ) -> torch.Tensor:
         """Logits of padded data; image and sums on the device, or on the CPU."""
         where = self.device if do_on_device else torch.device("cpu")
-        patch_size = tuple(self.configuration_manager.patch_size)
-        facade = patchable.names()
-        importance = None
-        if self.use_gaussian:
-            importance = facade.compute_gaussian(
-                patch_size,
-                sigma_scale=1.0 / 8,
-                value_scaling_factor=IMPORTANCE_PEAK,
-                dtype=self.accumulator_dtype,
-                device=where,
-            )
         return accumulate_tiles(
             partial(self._predict_tile_batch, self._fold_in_network),
             data.to(where),
-            facade.tqdm(slicers, desc="tiles", disable=not self.allow_tqdm),
+            patchable.names().tqdm(slicers, desc="tiles", disable=not self.allow_tqdm),
             num_outputs=self.label_manager.num_segmentation_heads,
-            importance=importance,
+            importance=self._importance(where) if self.use_gaussian else None,
             network_device=self.device,
             dtype=self.accumulator_dtype,
         )

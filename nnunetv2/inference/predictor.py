@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from os.path import basename
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 
 from nnunetv2.configuration import num_processes
 from nnunetv2.errors import UsageError
-from nnunetv2.inference import patchable
+from nnunetv2.geometry.tiles import padding_to_tile
+from nnunetv2.inference import patchable, stock_path
 from nnunetv2.inference.background import BoundedExecutor, call_for_case
 from nnunetv2.inference.case_items import as_tensor
 from nnunetv2.inference.case_lists import work_list
@@ -22,8 +23,13 @@ from nnunetv2.inference.data_iterators import (
     preprocessing_iterator_fromfiles,
     preprocessing_iterator_fromnpy,
 )
+from nnunetv2.inference.export_prediction import write_case
+from nnunetv2.inference.label_targets import LabelTarget
+from nnunetv2.inference.logit_slabs import in_slice_order
 from nnunetv2.inference.logits_predictor import LogitsPredictor
 from nnunetv2.inference.output_folder import write_documents
+from nnunetv2.inference.slab_export import can_stream
+from nnunetv2.inference.streamed_prediction import predict_case
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.utilities.helpers import empty_cache
 
@@ -205,8 +211,47 @@ class nnUNetPredictor(LogitsPredictor):
             path, data = data, torch.from_numpy(np.load(data))
             os.remove(path)
         logger.info("Predicting %s, shape %s", case, tuple(data.shape))
+        if self._can_stream(data):
+            target = call_for_case(case, "Prediction", self._stream, data, properties, ofile, save_probabilities)
+            exporter.submit(case, self._store, target, properties, ofile)
+            return
         logits = call_for_case(case, "Prediction", self.predict_logits_from_preprocessed_data, data).numpy()
         exporter.submit(case, self._export, logits, properties, ofile, save_probabilities)
+
+    def _can_stream(self, data: torch.Tensor) -> bool:
+        """Whether labels are made while the network runs; not where somebody's code stands in for a part of it."""
+        if not stock_path.is_stock(self) or not can_stream(self.label_manager, self.configuration_manager):
+            return False
+        return in_slice_order(self._internal_get_sliding_window_slicers(self._padded_size(data.shape[1:])))
+
+    def _padded_size(self, size: Sequence[int]) -> list[int]:
+        padding = padding_to_tile(size, self.configuration_manager.patch_size)
+        return [length + before + after for length, (before, after) in zip(size, padding)]
+
+    def _stream(self, data: torch.Tensor, properties: dict, ofile: str | None, save_probabilities: bool) -> LabelTarget:
+        """Predict one case; its label map is in memory, probabilities that will be written are in a file."""
+        with self._prediction_threads():
+            try:
+                return predict_case(
+                    *(self, data, properties),
+                    probabilities=save_probabilities,
+                    scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
+                )
+            finally:
+                self._fold_in_network = None
+
+    def _store(self, target: LabelTarget, properties: dict, ofile: str | None) -> Prediction | None:
+        """Write one streamed prediction, or return it when there is no output path."""
+        try:
+            if ofile is None:
+                return target.result()
+            write_case(
+                *(target.segmentation, target.probabilities, properties, self.plans_manager, self.dataset_json, ofile),
+                self.probability_format,
+            )
+            return None
+        finally:
+            target.close()
 
     def _export(
         self, logits: np.ndarray, properties: dict, ofile: str | None, save_probabilities: bool
@@ -286,5 +331,9 @@ class nnUNetPredictor(LogitsPredictor):
         )
         item = next(adapter)
         image_properties.update(item["data_properties"])
-        logits = self.predict_logits_from_preprocessed_data(as_tensor(item)["data"]).numpy()
+        data = as_tensor(item)["data"]
+        if self._can_stream(data):
+            target = self._stream(data, image_properties, output_file_truncated, save_or_return_probabilities)
+            return self._store(target, image_properties, output_file_truncated)
+        logits = self.predict_logits_from_preprocessed_data(data).numpy()
         return self._export(logits, image_properties, output_file_truncated, save_or_return_probabilities)

@@ -67,11 +67,11 @@ def accumulate_tiles(
         logits[slicer] += prediction if importance is None else prediction * importance
         weights[slicer[1:]] += 1 if importance is None else importance
     logits /= weights
-    _refuse_infinite(logits)
+    refuse_infinite(logits)
     return logits
 
 
-def _refuse_infinite(logits: torch.Tensor) -> None:
+def refuse_infinite(logits: torch.Tensor) -> None:
     """Raise when any value is infinite. Channel by channel, so the test needs no memory worth mentioning."""
     found = torch.stack([torch.isinf(channel).any() for channel in logits])
     if bool(found.any()):
