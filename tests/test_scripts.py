@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["install.sh", "quickstart.sh", "test.sh", ".ci/run"]
+SCRIPTS = ["install.sh", "quickstart.sh", "test.sh", "ensemble_pipeline.sh", ".ci/run"]
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 

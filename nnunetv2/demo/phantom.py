@@ -39,7 +39,7 @@ class PhantomSettings:
 
 
 @dataclass
-class _Canvas:
+class Canvas:
     """The volume while it is painted. Coordinates are fractions of the field of view, 0 to 1 along every axis."""
 
     image: np.ndarray
@@ -85,53 +85,53 @@ def make_phantom(seed: int, settings: PhantomSettings | None = None) -> tuple[np
     """
     settings = settings or PhantomSettings()
     rng = np.random.default_rng(seed)
-    canvas = _Canvas(np.full(settings.shape, AIR, dtype=np.float32))
+    canvas = Canvas(np.full(settings.shape, AIR, dtype=np.float32))
     _paint_torso(canvas, rng)
     _paint_organs(canvas, rng)
     _paint_skeleton(canvas, rng)
     label = _paint_lesions(canvas, rng, settings)
     image = gaussian_filter(canvas.image, settings.blur) if settings.blur > 0 else canvas.image
-    image += _noise(rng, settings)
+    image += ct_noise(rng, settings.shape, settings.noise)
     return np.clip(np.rint(image), -1024, 3071).astype(np.int16), label
 
 
-def _around(rng: np.random.Generator, values: Sequence[float], spread: float = 0.03) -> list[float]:
+def around(rng: np.random.Generator, values: Sequence[float], spread: float = 0.03) -> list[float]:
     """``values``, each changed by up to ``spread`` of itself: no two bodies are alike."""
     return [value * rng.uniform(1 - spread, 1 + spread) for value in values]
 
 
-def _paint_torso(canvas: _Canvas, rng: np.random.Generator) -> None:
-    centre = _around(rng, (0.5, 0.5), 0.02)
-    outer = _around(rng, (0.36, 0.45), 0.04)
+def _paint_torso(canvas: Canvas, rng: np.random.Generator) -> None:
+    centre = around(rng, (0.5, 0.5), 0.02)
+    outer = around(rng, (0.36, 0.45), 0.04)
     fat = rng.uniform(0.02, 0.045)
     canvas.paint(canvas.column(centre, outer, 2.4), FAT)
     canvas.paint(canvas.column(centre, [radius - fat for radius in outer], 2.4), MUSCLE)
     # Abdominal fat around the organs of the lower half.
-    canvas.paint(canvas.ellipsoid((0.2, 0.47, 0.5), _around(rng, (0.36, 0.22, 0.3))), FAT * 0.8)
+    canvas.paint(canvas.ellipsoid((0.2, 0.47, 0.5), around(rng, (0.36, 0.22, 0.3))), FAT * 0.8)
 
 
-def _paint_organs(canvas: _Canvas, rng: np.random.Generator) -> None:
+def _paint_organs(canvas: Canvas, rng: np.random.Generator) -> None:
     for x in (0.29, 0.71):
-        canvas.paint(canvas.ellipsoid(_around(rng, (0.8, 0.47, x)), _around(rng, (0.34, 0.22, 0.13))), LUNG)
-    canvas.paint(canvas.ellipsoid(_around(rng, (0.74, 0.42, 0.53)), _around(rng, (0.15, 0.12, 0.11))), BLOOD * 0.8)
-    canvas.paint(canvas.ellipsoid(_around(rng, (0.45, 0.45, 0.32)), _around(rng, (0.17, 0.2, 0.19)), 2.3), LIVER)
-    canvas.paint(canvas.ellipsoid(_around(rng, (0.47, 0.57, 0.77)), _around(rng, (0.1, 0.1, 0.06))), SPLEEN)
-    stomach = canvas.ellipsoid(_around(rng, (0.42, 0.36, 0.63)), _around(rng, (0.1, 0.09, 0.1)))
+        canvas.paint(canvas.ellipsoid(around(rng, (0.8, 0.47, x)), around(rng, (0.34, 0.22, 0.13))), LUNG)
+    canvas.paint(canvas.ellipsoid(around(rng, (0.74, 0.42, 0.53)), around(rng, (0.15, 0.12, 0.11))), BLOOD * 0.8)
+    canvas.paint(canvas.ellipsoid(around(rng, (0.45, 0.45, 0.32)), around(rng, (0.17, 0.2, 0.19)), 2.3), LIVER)
+    canvas.paint(canvas.ellipsoid(around(rng, (0.47, 0.57, 0.77)), around(rng, (0.1, 0.1, 0.06))), SPLEEN)
+    stomach = canvas.ellipsoid(around(rng, (0.42, 0.36, 0.63)), around(rng, (0.1, 0.09, 0.1)))
     canvas.paint(stomach, MUSCLE - 30)
-    bubble = canvas.ellipsoid(_around(rng, (0.44, 0.31, 0.63)), _around(rng, (0.05, 0.03, 0.05)))
+    bubble = canvas.ellipsoid(around(rng, (0.44, 0.31, 0.63)), around(rng, (0.05, 0.03, 0.05)))
     canvas.paint(bubble, AIR)
     for x in (0.33, 0.67):
-        centre, radii = _around(rng, (0.27, 0.61, x)), _around(rng, (0.12, 0.07, 0.055))
+        centre, radii = around(rng, (0.27, 0.61, x)), around(rng, (0.12, 0.07, 0.055))
         canvas.paint(canvas.ellipsoid(centre, radii), KIDNEY)
         canvas.paint(canvas.ellipsoid(centre, [radius * 0.4 for radius in radii]), FAT)
     for index in range(7):
         loop = (rng.uniform(0.02, 0.25), rng.uniform(0.3, 0.48), rng.uniform(0.3, 0.7))
-        canvas.paint(canvas.ellipsoid(loop, _around(rng, (0.05, 0.05, 0.06), 0.3)), MUSCLE if index % 3 else LUNG)
-    canvas.paint(canvas.column(_around(rng, (0.58, 0.53)), _around(rng, (0.025, 0.02))), BLOOD)
+        canvas.paint(canvas.ellipsoid(loop, around(rng, (0.05, 0.05, 0.06), 0.3)), MUSCLE if index % 3 else LUNG)
+    canvas.paint(canvas.column(around(rng, (0.58, 0.53)), around(rng, (0.025, 0.02))), BLOOD)
 
 
-def _paint_skeleton(canvas: _Canvas, rng: np.random.Generator) -> None:
-    spine = _around(rng, (0.69, 0.5), 0.01)
+def _paint_skeleton(canvas: Canvas, rng: np.random.Generator) -> None:
+    spine = around(rng, (0.69, 0.5), 0.01)
     canvas.paint(canvas.column(spine, (0.055, 0.05)), BONE)
     canvas.paint(canvas.column(spine, (0.042, 0.038)), MARROW)
     canvas.paint(canvas.column((spine[0] + 0.075, spine[1]), (0.03, 0.018)), BONE)
@@ -144,7 +144,7 @@ def _paint_skeleton(canvas: _Canvas, rng: np.random.Generator) -> None:
         canvas.paint(canvas.ellipsoid((0.02, 0.565, x), (0.115, 0.095, 0.094)), MUSCLE)
 
 
-def _paint_ribs(canvas: _Canvas, heights: np.ndarray) -> None:
+def _paint_ribs(canvas: Canvas, heights: np.ndarray) -> None:
     """Thin rings around the chest at ``heights``, lower in front than at the back, so slices cut them obliquely."""
     box, outside = canvas.column((0.5, 0.5), (0.31, 0.39))
     inner_box, hole = canvas.column((0.5, 0.5), (0.29, 0.365))
@@ -157,7 +157,7 @@ def _paint_ribs(canvas: _Canvas, heights: np.ndarray) -> None:
         canvas.image[index][wall & near_rib[index][:, None]] = BONE * 0.8
 
 
-def _paint_lesions(canvas: _Canvas, rng: np.random.Generator, settings: PhantomSettings) -> np.ndarray:
+def _paint_lesions(canvas: Canvas, rng: np.random.Generator, settings: PhantomSettings) -> np.ndarray:
     """Paint lumpy balls into soft tissue and lung, and return where they are (uint8)."""
     label = np.zeros(settings.shape, dtype=np.uint8)
     extent = np.multiply(settings.shape, settings.spacing)
@@ -176,7 +176,7 @@ def _paint_lesions(canvas: _Canvas, rng: np.random.Generator, settings: PhantomS
     return label
 
 
-def _lesion_place(canvas: _Canvas, rng: np.random.Generator) -> np.ndarray:
+def _lesion_place(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """A point inside the trunk, in fractions of the field of view, that is neither bone nor air nor another lesion."""
     for _ in range(1000):
         point = rng.uniform((0.12, 0.3, 0.22), (0.88, 0.64, 0.78))
@@ -186,10 +186,10 @@ def _lesion_place(canvas: _Canvas, rng: np.random.Generator) -> np.ndarray:
     raise RuntimeError("the phantom has no place for another lesion")  # impossible: most of the trunk is soft tissue
 
 
-def _noise(rng: np.random.Generator, settings: PhantomSettings) -> np.ndarray:
-    """Noise with the short-range correlation of a reconstructed CT, scaled to the wanted standard deviation."""
-    noise = rng.standard_normal(settings.shape, dtype=np.float32)
+def ct_noise(rng: np.random.Generator, shape: tuple[int, int, int], deviation: float) -> np.ndarray:
+    """Noise (Z, Y, X) correlated over short ranges as in a reconstructed CT, with this standard ``deviation`` in HU."""
+    noise = rng.standard_normal(shape, dtype=np.float32)
     gaussian_filter(noise, (0, 0.6, 0.6), output=noise)
     # A Gaussian filter of sigma s reduces the standard deviation of white noise by its own 2-norm along each axis.
     kernel = gaussian_filter(np.eye(1, 33, 16)[0], 0.6)
-    return noise * np.float32(settings.noise / float((kernel**2).sum()))
+    return noise * np.float32(deviation / float((kernel**2).sum()))
