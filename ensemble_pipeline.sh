@@ -131,7 +131,7 @@ dataset="$(pipeline dataset)"
 title="renaming the data"
 "$python" "$here/rename_data.py" --dataset "$dataset" --only data
 
-advice="Correct the data it names (nnUNetv2_dataset_report -d $DATASET shows them all)"
+advice="Correct the data it names (nnUNetv2_dataset_report -d $DATASET -o report shows them all)"
 step plan plan
 title="checking what is trained already"
 advice="Do what the message above says"

@@ -9,7 +9,7 @@ import pytest
 from nnunetv2.demo.hand_edit import small_unet_entry
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").rglob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:

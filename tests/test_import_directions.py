@@ -67,6 +67,7 @@ RANKS = {
     "model_sharing": 7,
     "demo": 7,
     "competitions": 7,
+    "dataset_report": 7,
     # facades: established paths of things that live elsewhere; nothing inside imports them
     "utilities.crossval_split": 8,
     "training.dataloading.nnunet_dataset": 8,

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Named in documentation/commands.md as not being here.
 ONLY_UPSTREAM = {"nnUNetv2_train_pretrained", "nnUNetv2_preprocess_like_nnssl", "nnUNetv2_plan_like_dynamic"}
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "documentation").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "documentation").rglob("*.md"))]
 
 
 def tree_paths() -> list[str]:
@@ -71,7 +71,8 @@ def test_every_proof_is_listed_and_exists():
 
 def test_the_index_lists_every_page():
     index = (ROOT / "documentation" / "README.md").read_text(encoding="utf-8")
-    pages = {page.name for page in (ROOT / "documentation").glob("*.md")} - {"README.md"}
+    folder = ROOT / "documentation"
+    pages = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")} - {"README.md"}
     assert not [name for name in pages if f"({name})" not in index]
 
 

@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2.demo.heart_dataset import HeartDataset, write_heart_dataset
@@ -31,10 +34,22 @@ class nnUNetTrainer_ShortHeart(nnUNetTrainer):
     save_every = 1
 
     @staticmethod
-    def build_network_architecture(name, arguments, to_import, inputs, outputs, enable_deep_supervision=True):
-        narrow = arguments | {"features_per_stage": [4] * arguments["n_stages"]}
+    def build_network_architecture(
+        architecture_class_name,
+        arch_init_kwargs,
+        arch_init_kwargs_req_import,
+        num_input_channels,
+        num_output_channels,
+        enable_deep_supervision=True,
+    ):
+        narrow = arch_init_kwargs | {"features_per_stage": [4] * arch_init_kwargs["n_stages"]}
         return nnUNetTrainer.build_network_architecture(
-            name, narrow, to_import, inputs, outputs, enable_deep_supervision
+            architecture_class_name,
+            narrow,
+            arch_init_kwargs_req_import,
+            num_input_channels,
+            num_output_channels,
+            enable_deep_supervision,
         )
 
     def initialize(self):
@@ -68,8 +83,28 @@ def environment(project: Path, **more: str) -> dict[str, str]:
     return inherited | settings | small | {"nnUNet_extTrainer": str(project / "trainers")} | more
 
 
-def run_pipeline(project: Path, seconds: float | None = None, **more: str) -> tuple[int, str]:
-    """Exit status and output of the script; after ``seconds`` it and all its children are killed with SIGKILL."""
+@dataclass
+class Run:
+    """How a run of the script ended: exit status, and when each line of its output came (seconds from the start)."""
+
+    status: int
+    lines: list[tuple[float, str]]
+
+    @property
+    def output(self) -> str:
+        return "".join(line for _, line in self.lines)
+
+    def durations(self) -> dict[str, float]:
+        """Seconds from the heading of each step that was worked on to the next line of the script's own."""
+        marks = [
+            (moment, line) for moment, line in self.lines if line.startswith(("=== ", "--- ", "Members", "2 file"))
+        ]
+        steps = zip(marks, [*marks[1:], (self.lines[-1][0], "")])
+        return {line.split(" (")[0]: after - before for (before, line), (after, _) in steps if line.startswith("===")}
+
+
+def run_pipeline(project: Path, kill_in: str | None = None, delay: float = 0.0, **more: str) -> Run:
+    """Run the script; ``delay`` seconds after the heading ``kill_in`` it and all its children get SIGKILL."""
     with subprocess.Popen(
         ["bash", str(ROOT / "ensemble_pipeline.sh")],
         cwd=project,
@@ -79,9 +114,9 @@ def run_pipeline(project: Path, seconds: float | None = None, **more: str) -> tu
         text=True,
         start_new_session=True,
     ) as process:
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-        return process.returncode, output
+        start, lines = time.monotonic(), []
+        for line in process.stdout:
+            lines.append((time.monotonic() - start, line))
+            if kill_in is not None and line.startswith(kill_in + " ("):
+                threading.Timer(delay, os.killpg, (process.pid, signal.SIGKILL)).start()
+        return Run(process.wait(), lines)
