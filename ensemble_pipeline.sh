@@ -61,13 +61,12 @@ step() {
     read -ra words <<<"$1"
     title="$1"
     shift
-    state="$(pipeline state "${words[@]}")"
+    state="$(pipeline open "${words[@]}")"
     if [ "$state" = complete ]; then
         say "--- $title: complete"
         return
     fi
     say "" "=== $title ($state)"
-    pipeline begin "${words[@]}"
     "$@"
     pipeline finish "${words[@]}"
 }
@@ -90,7 +89,7 @@ validate() { nnUNetv2_train "$DATASET" "$1" "$2" -tr "$TRAINER" -p "$PLANS" -dev
 
 choose() {
     nnUNetv2_find_best_configuration "$DATASET" -c "${configurations[@]}" -tr "$TRAINER" -p "$PLANS" -f "${folds[@]}"
-    pipeline determine-postprocessing
+    if [ "${#configurations[@]}" -gt 1 ]; then pipeline determine-postprocessing; fi
 }
 
 predict() {
@@ -105,12 +104,7 @@ predict() {
 
 average() { nnUNetv2_ensemble -i "${members[@]/#/predict_}" -o predict_ensemble; }
 
-postprocess() {
-    local source file
-    source="$(pipeline to-postprocess)"
-    file="$(pipeline postprocessing)"
-    nnUNetv2_apply_postprocessing -i "$source" -o predict_pp -pp_pkl_file "$file"
-}
+postprocess() { nnUNetv2_apply_postprocessing -i "$source" -o predict_pp -pp_pkl_file "$postprocessing"; }
 
 # The commands lie beside the interpreter: the one in PYTHON, else that of install.sh, else the one in the path.
 python="${PYTHON:-$here/.venv/bin/python}"
@@ -125,8 +119,7 @@ fi
 # Commands inherit the lock, so one that outlives a killed script is waited for instead of disturbed.
 mkdir -p "$nnUNet_results"
 exec 9>>"$nnUNet_results/.ensemble_pipeline.lock"
-pipeline lock 9
-dataset="$(pipeline dataset)"
+dataset="$(pipeline lock 9)"
 
 title="renaming the data"
 "$python" "$here/rename_data.py" --dataset "$dataset" --only data
@@ -151,11 +144,10 @@ done
 
 advice="Correct what the message above names"
 step select choose
-chosen="$(pipeline members)"
-read -ra members <<<"$chosen"
-say "" "Members of the ensemble: $chosen"
-predicting="$(pipeline predicting)"
-for configuration in $predicting; do
+chosen="$(pipeline chosen)"
+{ read -ra members; read -ra predicting; read -r source; read -r postprocessing; } <<<"$chosen"
+say "" "Members of the ensemble: ${members[*]}"
+for configuration in "${predicting[@]}"; do
     advice="Correct what the message above names (GPU memory: close other programs; a case: look at its image)"
     step "predict $configuration" predict "$configuration"
 done

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-_ENDING = ".nii.gz"
+ENDING = ".nii.gz"
 # Three digits, as the published pipeline writes them; a number that needs four has no leading zero, so that every
 # number has exactly one spelling and the way back is unique.
 _OUR_NUMBER = r"(\d{3}|[1-9]\d{3})"
@@ -38,19 +38,19 @@ class Naming:
 IMAGES = Naming(
     before=re.compile(r"patient(\d{4})\.nii\.gz"),
     after=re.compile(rf"patient_{_OUR_NUMBER}_0000\.nii\.gz"),
-    make=lambda number: f"patient_{number:03d}_0000{_ENDING}",
+    make=lambda number: f"patient_{number:03d}_0000{ENDING}",
     example="patient0001.nii.gz",
 )
 LABELS = Naming(
     before=re.compile(r"patient(\d{4})_gt\.nii\.gz"),
     after=re.compile(rf"patient_{_OUR_NUMBER}\.nii\.gz"),
-    make=lambda number: f"patient_{number:03d}{_ENDING}",
+    make=lambda number: f"patient_{number:03d}{ENDING}",
     example="patient0001_gt.nii.gz",
 )
 PREDICTIONS = Naming(
     before=re.compile(rf"patient_{_OUR_NUMBER}\.nii\.gz"),
     after=re.compile(r"patient(\d{4})_predict\.nii\.gz"),
-    make=lambda number: f"patient{number:04d}_predict{_ENDING}",
+    make=lambda number: f"patient{number:04d}_predict{ENDING}",
     example="patient_051.nii.gz",
 )
 

@@ -33,9 +33,9 @@ def step_of(pipeline: Pipeline, words: Sequence[str]) -> Step:
     return steps[name](*arguments)
 
 
-def state(pipeline: Pipeline, *words: str) -> None:
-    """Print what is to be done for a step."""
-    say(state_of(step_of(pipeline, words)).value)
+def open_step(pipeline: Pipeline, *words: str) -> None:
+    """Print what is to be done for a step, and note that it is begun unless it is complete."""
+    say(begin(step_of(pipeline, words)).value)
 
 
 def check_trained(pipeline: Pipeline) -> None:
@@ -52,6 +52,14 @@ def determine_postprocessing(pipeline: Pipeline) -> None:
     from nnunetv2.competitions.heart_selection import determine_postprocessing_of_all
 
     determine_postprocessing_of_all(pipeline)
+
+
+def chosen(pipeline: Pipeline) -> None:
+    """Print four lines: members, configurations that predict, folder to postprocess, postprocessing file."""
+    say(" ".join(pipeline.selected["members"]))
+    say(" ".join(pipeline.predicting()))
+    say(str(pipeline.to_postprocess()))
+    say(pipeline.selected["postprocessing"])
 
 
 def pack(pipeline: Pipeline) -> None:
@@ -71,13 +79,17 @@ def pack(pipeline: Pipeline) -> None:
     say(f"{target}: {len(files)} files")
 
 
-def wait_for_lock(descriptor: int) -> None:
-    """Lock the file that the calling shell has open, for as long as it or any command it started lives."""
+def wait_for_lock(pipeline: Pipeline, descriptor: str) -> None:
+    """Lock the file that the calling shell has open, for as long as it or any command it started lives.
+
+    Prints the name of the data set.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(int(descriptor), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say("Another run, or a command that an earlier run left behind, is still at work here; waiting for its end.")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        sys.stderr.write("An earlier run, or a command it left behind, is still at work here; waiting for its end.\n")
+        fcntl.flock(int(descriptor), fcntl.LOCK_EX)
+    say(pipeline.dataset)
 
 
 def say(text: str) -> None:
@@ -87,18 +99,13 @@ def say(text: str) -> None:
 
 
 VERBS: dict[str, Callable[..., None]] = {
-    "dataset": lambda pipeline: say(pipeline.dataset),
-    "lock": lambda pipeline, descriptor: wait_for_lock(int(descriptor)),
-    "state": state,
-    "begin": lambda pipeline, *words: begin(step_of(pipeline, words)),
+    "lock": wait_for_lock,
+    "open": open_step,
     "finish": lambda pipeline, *words: finish(step_of(pipeline, words)),
     "check-trained": check_trained,
     "previous-stage": lambda pipeline, configuration: say(pipeline.previous_stage(configuration) or ""),
     "determine-postprocessing": determine_postprocessing,
-    "members": lambda pipeline: say(" ".join(pipeline.selected["members"])),
-    "predicting": lambda pipeline: say(" ".join(pipeline.predicting())),
-    "postprocessing": lambda pipeline: say(pipeline.selected["postprocessing"]),
-    "to-postprocess": lambda pipeline: say(str(pipeline.to_postprocess())),
+    "chosen": chosen,
     "pack": pack,
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnunetv2.competitions.heart_names import ENDING
 from nnunetv2.evaluation.inference_instructions import resolved
 from nnunetv2.records import layout
 from nnunetv2.records.files import read_json
@@ -53,9 +54,11 @@ def determine_postprocessing_of_all(pipeline: Pipeline) -> None:
     if pipeline.ensemble == "best" or len(pipeline.configurations) == 1:
         return
     from nnunetv2.ensembling.ensemble import ensemble_crossvalidations
+    from nnunetv2.evaluation.folder_summaries import reference_folder
     from nnunetv2.postprocessing.remove_connected_components import determine_postprocessing
 
     models = [str(pipeline.model(configuration)) for configuration in pipeline.configurations]
     folder = str(crossvalidation_folder(pipeline))
     ensemble_crossvalidations(models, folder, pipeline.folds)
-    determine_postprocessing(folder, str(pipeline.preprocessed / layout.GROUND_TRUTH))
+    predicted = layout.files_with_ending(folder, ENDING)
+    determine_postprocessing(folder, reference_folder(pipeline.dataset, predicted))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.competitions.heart_names import PREDICTIONS
+from nnunetv2.competitions.heart_names import ENDING, PREDICTIONS
 from nnunetv2.competitions.step_records import Step, file_mark
 from nnunetv2.errors import PlansError, UsageError
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw, nnUNet_results
@@ -17,7 +17,6 @@ from nnunetv2.records.files import read_json
 from nnunetv2.records.plans import resolve_configuration
 from nnunetv2.records.splits import load_splits, random_split
 
-ENDING = ".nii.gz"
 RECORD = ".pipeline_step.json"
 ENSEMBLE_FOLDER, FINAL_FOLDER, ZIP = "predict_ensemble", "predict_pp", "predict.zip"
 
@@ -267,6 +266,7 @@ class Pipeline:
             inputs=marks(sources),
             missing=lambda: absent(self._segmentations(folder)),
             output=folder,
+            resumable=False,
         )
 
     def to_postprocess(self) -> Path:
@@ -283,6 +283,7 @@ class Pipeline:
             inputs=marks([*self._segmentations(source), Path(self.selected["postprocessing"])]),
             missing=lambda: [str(file) for file in self._segmentations(folder) if not _under_either_name(file)],
             output=folder,
+            resumable=False,  # renamed files of an earlier attempt would be in the way of the renaming
         )
 
     def _segmentations(self, folder: Path) -> list[Path]:

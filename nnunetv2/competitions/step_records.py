@@ -49,6 +49,8 @@ class Step:
     """Files of the result that are not there."""
     output: Path | None = None
     """Folder that belongs to this step alone and is emptied before it starts anew; None: nothing is deleted."""
+    resumable: bool = True
+    """Whether an interrupted step continues with what is in ``output``; otherwise that is emptied, too."""
     all_at_once: bool = False
     """The result appears only when it is complete, so it needs no record saying so."""
     adopt: bool = False
@@ -93,21 +95,31 @@ def _state_without_record(step: Step) -> State:
         if not step.missing():
             return State.COMPLETE
         return State.NEW if step.output is None or not step.output.exists() else State.BEGUN
-    if step.output is not None and step.output.is_dir() and any(step.output.iterdir()):
+    # Hidden files may be ours: temporary ones that a killed process left behind.
+    visible = step.output is not None and step.output.is_dir() and any(e.name[0] != "." for e in step.output.iterdir())
+    if visible:
         raise UsageError(
             f"{step.title}: {step.output} holds files that this pipeline did not make. Move that folder away"
         )
     return State.NEW
 
 
-def begin(step: Step) -> None:
-    """Note that work starts; what was made from other inputs is deleted first if it is the step's own."""
-    if state_of(step) is State.CHANGED and step.output is not None:
-        # The record goes last, so that a deletion that is interrupted is known to be ours when it is repeated.
+def begin(step: Step) -> State:
+    """Judge a step and, unless it is complete, note that work starts; returns the state that was found.
+
+    What was made from other inputs is deleted first if it is the step's own, and so is an interrupted result that
+    cannot be continued.
+    """
+    state = state_of(step)
+    if state is State.COMPLETE:
+        return state
+    if step.output is not None and (state is State.CHANGED or (state is State.BEGUN and not step.resumable)):
+        # The record stays until the end, so that a deletion that is interrupted is known to be ours when repeated.
         for entry in step.output.iterdir():
             if entry != step.record:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
     _write(step, "begun")
+    return state
 
 
 def finish(step: Step) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from nnunetv2.errors import DatasetError
 from nnunetv2.records.files import PathLike, read_json
 
@@ -38,6 +36,8 @@ def random_split(identifiers: Sequence[str], fold: int) -> tuple[list[str], list
 
     Training cases come in the order drawn, validation cases sorted.
     """
+    import numpy as np
+
     cases = sorted(str(i) for i in identifiers)
     drawn = np.random.RandomState(SEED + fold).choice(len(cases), int(len(cases) * 0.8), replace=False)
     chosen = {int(i) for i in drawn}

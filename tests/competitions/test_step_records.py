@@ -64,6 +64,24 @@ def test_changed_inputs_empty_the_own_folder_before_the_step_starts_anew(folder)
     assert state_of(changed) is State.BEGUN
 
 
+def test_an_interrupted_step_that_cannot_be_continued_starts_from_an_empty_folder(folder):
+    whole = step(folder, resumable=False)
+    assert begin(whole) is State.NEW
+    (folder / "half.txt").write_text("x")
+    assert begin(step(folder)) is State.BEGUN
+    assert (folder / "half.txt").exists()
+    assert begin(whole) is State.BEGUN
+    assert not (folder / "half.txt").exists()
+
+
+def test_beginning_a_complete_step_changes_nothing(folder):
+    begin(step(folder))
+    (folder / "result.txt").write_text("x")
+    finish(step(folder))
+    assert begin(step(folder)) is State.COMPLETE
+    assert state_of(step(folder)) is State.COMPLETE
+
+
 def test_changed_inputs_of_a_costly_step_are_an_error_with_the_way_out(folder):
     begin(step(folder))
     with pytest.raises(DatasetError, match="making things: move it away"):
@@ -75,6 +93,11 @@ def test_strange_files_in_the_way_are_never_deleted(folder):
     with pytest.raises(UsageError, match="did not make"):
         begin(step(folder))
     assert (folder / "thesis.txt").exists()
+
+
+def test_temporary_files_of_a_killed_process_are_not_in_the_way(folder):
+    (folder / ".tmp123_result.txt").write_text("x")
+    assert begin(step(folder)) is State.NEW
 
 
 def test_work_done_by_hand_counts_where_that_is_allowed(folder):
