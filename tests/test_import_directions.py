@@ -42,6 +42,8 @@ RANKS = {
     "utilities.find_objects": 3,
     "utilities.overlay_plots": 3,
     "utilities.overlay_command": 3,
+    # checks of plans, which preprocessing, training and prediction run first; the rest of planning is higher
+    "experiment_planning.plans_checks": 3,
     "preprocessing.preprocessors": 4,
     "experiment_planning": 4,
     "training": 4,

@@ -12,6 +12,7 @@ from nnunetv2.configuration import num_processes as default_worker_count
 from nnunetv2.errors import ClassNotFoundError, MissingFileError, UsageError
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.records.files import copy_if_newer, read_json
 from nnunetv2.records.layout import DATASET_JSON, GROUND_TRUTH, plans_file
@@ -153,6 +154,9 @@ def preprocess_dataset(
             f"{path} does not exist. Make it with nnUNetv2_plan_experiment, or name other plans with -plans_name"
         )
     plans = PlansManager(path)
+    description = join(nnUNet_preprocessed, name, DATASET_JSON)
+    dataset_json = read_json(description) if isfile(description) else None
+    check_before_work(plans.plans, path, configurations, "preprocess", dataset_json)
     for configuration, count in zip(configurations, workers):
         if configuration not in plans.available_configurations:
             logger.info(

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from os.path import join
 from typing import Any
 
 import torch
@@ -14,12 +15,15 @@ import torch
 from nnunetv2.configuration import integer_from_environment
 from nnunetv2.ensembling.probability_files import NPZ
 from nnunetv2.errors import UsageError
+from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
 from nnunetv2.geometry.tiles import Slicer, tile_slicers
 from nnunetv2.inference import model_folder, network_calls, patchable
 from nnunetv2.inference.mirroring import mean_over_flips
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, accumulate_tiles, pad_to_tile
 from nnunetv2.networks.build import build_network
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
+from nnunetv2.records.layout import PLANS_JSON
+from nnunetv2.training.signature_compat import default_network
 from nnunetv2.utilities.helpers import empty_cache
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -109,8 +113,12 @@ class LogitsPredictor:
             content = model_folder.read_fold(model_training_output_dir, fold, checkpoint_name)
             if not parameters:
                 first = content
+                trainer = patchable.find_trainer(first.trainer_name)
+                own_network = trainer.build_network_architecture is not default_network
+                file = join(model_training_output_dir, PLANS_JSON)
+                check_before_work(plans, file, [first.configuration_name], "predict", dataset_json, own_network)
                 configuration_manager = plans_manager.get_configuration(first.configuration_name)
-                network = _build(first.trainer_name, plans_manager, configuration_manager, dataset_json)
+                network = _build(trainer, plans_manager, configuration_manager, dataset_json)
             path = model_folder.checkpoint_path(model_training_output_dir, fold, checkpoint_name)
             parameters.append(model_folder.weights_for(network, content.weights, path))
         network_calls.load_weights(network, parameters[0])
@@ -271,11 +279,11 @@ class LogitsPredictor:
 
 
 def _build(
-    trainer_name: str, plans_manager: PlansManager, configuration_manager: ConfigurationManager, dataset_json: dict
+    trainer: Any, plans_manager: PlansManager, configuration_manager: ConfigurationManager, dataset_json: dict
 ) -> Any:
     """The network of a trained model, without deep supervision."""
     return build_network(
-        patchable.find_trainer(trainer_name),
+        trainer,
         plans_manager,
         configuration_manager,
         dataset_json,

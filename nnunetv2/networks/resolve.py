@@ -68,7 +68,7 @@ def resolve_network_class(dotted_name: str) -> type:
         for module in _ARCHITECTURES:
             try:
                 candidate = importlib.import_module(f"dynamic_network_architectures.architectures.{module}")
-            except ImportError:
+            except (ImportError, RuntimeError):  # RuntimeError: a torchvision that does not fit the torch installed
                 continue
             if hasattr(candidate, class_name):
                 return getattr(candidate, class_name)

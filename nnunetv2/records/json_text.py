@@ -28,7 +28,7 @@ class Member:
 
 
 def set_entry(text: str, path: Sequence[str], name: str, value: Any) -> str:
-    """``text`` with ``name: value`` in the object that the keys ``path`` lead to: appended, or in place of an old value.
+    """``text`` with ``name: value`` in the object that the keys ``path`` lead to: appended, or instead of an old value.
 
     Indentation and line ends follow the neighbours of the new entry. Raises FileContentError when ``path`` leads to no
     object.

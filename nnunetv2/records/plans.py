@@ -1,4 +1,4 @@
-"""Plans: inheritance between configurations, the layout before v2.3, and checks that catch a wrong edit at once.
+"""Plans: inheritance between configurations, and the layout before v2.3.
 
 A plans file has general entries and ``configurations``. A configuration may name another one in ``inherits_from`` and
 then only holds what differs. Functions here take and return plain dictionaries, because that is what people edit.
@@ -37,10 +37,11 @@ PREPROCESSING_KEYS = (
 )
 """Entries that preprocessed cases depend on: configurations that differ in one need a ``data_identifier`` each."""
 
-_CLASS_PATHS = {
+UNET_CLASS_PATHS = {
     name: f"dynamic_network_architectures.architectures.unet.{name}"
     for name in ("PlainConvUNet", "ResidualEncoderUNet")
 }
+"""The networks that planners write: last name to dotted name."""
 
 
 def plans_title(plans: Mapping[str, Any]) -> str:
@@ -105,19 +106,20 @@ def upgrade_configuration(configuration: dict[str, Any]) -> dict[str, Any]:
         stacklevel=2,
     )
     old = {key: configuration.pop(key, None) for key in LEGACY_KEYS}
-    configuration["architecture"] = _architecture_from_legacy(old, dim=len(configuration["patch_size"]))
+    configuration["architecture"] = architecture_from_legacy(old, dim=len(configuration["patch_size"]))
     return configuration
 
 
-def _architecture_from_legacy(old: Mapping[str, Any], dim: int) -> dict[str, Any]:
+def architecture_from_legacy(old: Mapping[str, Any], dim: int) -> dict[str, Any]:
+    """The ``architecture`` that the older keys in ``old`` stand for; ``dim`` is 2 or 3."""
     class_name = old["UNet_class_name"]
-    if class_name not in _CLASS_PATHS:
-        raise PlansError(f"UNet_class_name is {class_name!r}; known are {', '.join(_CLASS_PATHS)}")
+    if class_name not in UNET_CLASS_PATHS:
+        raise PlansError(f"UNet_class_name is {class_name!r}; known are {', '.join(UNET_CLASS_PATHS)}")
     n_stages = len(old["n_conv_per_stage_encoder"])
     features = [min(old["UNet_base_num_features"] * 2**i, old["unet_max_num_features"]) for i in range(n_stages)]
     depth_key = "n_conv_per_stage" if class_name == "PlainConvUNet" else "n_blocks_per_stage"
     return architecture_entry(
-        _CLASS_PATHS[class_name],
+        UNET_CLASS_PATHS[class_name],
         dim,
         features,
         old["conv_kernel_sizes"],
@@ -157,90 +159,3 @@ def architecture_entry(
         },
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }
-
-
-def validate_configuration(
-    configuration: Mapping[str, Any], where: str, num_channels: int | None = None, for_network: bool = True
-) -> None:
-    """Check a resolved, upgraded configuration against itself, so that a wrong edit is reported before any work starts.
-
-    Checks lengths of patch size, spacing, normalization entries; positive values; stage counts; that the patch size is
-    divisible by the strides. ``where`` names the plans and the configuration; ``for_network=False`` leaves out what
-    only matters for the network. Raises PlansError listing every problem.
-    """
-    problems = _shape_problems(configuration)
-    if num_channels is not None:
-        problems += _channel_problems(configuration, num_channels)
-    if for_network:
-        problems += _architecture_problems(configuration)
-    if problems:
-        raise PlansError(f"{where}:\n" + "\n".join(f"  {p}" for p in problems))
-
-
-def _shape_problems(configuration: Mapping[str, Any]) -> list[str]:
-    problems = []
-    missing = [k for k in ("data_identifier", "batch_size", "patch_size", "spacing") if k not in configuration]
-    if missing:
-        return [f"the entries {', '.join(missing)} are missing (and not inherited)"]
-    patch, spacing = configuration["patch_size"], configuration["spacing"]
-    if len(patch) not in (2, 3):
-        problems.append(f"patch_size is {list(patch)}; it must have 2 or 3 values")
-    if len(spacing) != len(patch):
-        problems.append(
-            f"spacing is {list(spacing)}, {len(spacing)} values, but patch_size is {list(patch)}, {len(patch)} values; "
-            "both follow the axes of the image after transposing, so correct one of them"
-        )
-    if any(not isinstance(s, (int, float)) or s <= 0 for s in spacing):
-        problems.append(f"spacing is {list(spacing)}; all values must be positive numbers (mm)")
-    if any(not isinstance(p, int) or p <= 0 for p in patch):
-        problems.append(f"patch_size is {list(patch)}; all values must be positive integers (voxels)")
-    if not isinstance(configuration["batch_size"], int) or configuration["batch_size"] < 1:
-        problems.append(f"batch_size is {configuration['batch_size']!r}; it must be a positive integer")
-    return problems
-
-
-def _channel_problems(configuration: Mapping[str, Any], num_channels: int) -> list[str]:
-    return [
-        f"{key} has {len(configuration[key])} entries; dataset.json has {num_channels} channels, each needs one"
-        for key in ("normalization_schemes", "use_mask_for_norm")
-        if key in configuration and len(configuration[key]) != num_channels
-    ]
-
-
-def _architecture_problems(configuration: Mapping[str, Any]) -> list[str]:
-    problems: list[str] = []
-    kwargs = configuration["architecture"].get("arch_kwargs", {})
-    patch = configuration["patch_size"]
-    strides, n_stages = kwargs.get("strides"), kwargs.get("n_stages")
-    for key, difference in (
-        ("features_per_stage", 0),
-        ("kernel_sizes", 0),
-        ("strides", 0),
-        ("n_conv_per_stage", 0),
-        ("n_blocks_per_stage", 0),
-        ("n_conv_per_stage_decoder", 1),
-    ):
-        value = kwargs.get(key)
-        if isinstance(value, (list, tuple)) and n_stages is not None and len(value) != n_stages - difference:
-            problems.append(
-                f"architecture.arch_kwargs.{key} has {len(value)} entries; "
-                f"with n_stages {n_stages} it needs {n_stages - difference}"
-            )
-    if not isinstance(strides, (list, tuple)):
-        return problems
-    per_stage = [[s] * len(patch) if isinstance(s, int) else list(s) for s in strides]
-    if any(len(s) != len(patch) for s in per_stage):
-        problems.append(
-            f"architecture.arch_kwargs.strides is {per_stage}; each needs {len(patch)} values like patch_size"
-        )
-        return problems
-    divisor = [1] * len(patch)
-    for stride in per_stage:
-        divisor = [d * s for d, s in zip(divisor, stride)]
-    if any(p % d for p, d in zip(patch, divisor)):
-        nearest = [max(d, round(p / d) * d) for p, d in zip(patch, divisor)]
-        problems.append(
-            f"patch_size is {list(patch)}, which is not divisible by the product of the strides, {divisor}; "
-            f"the nearest that is: {nearest}"
-        )
-    return problems

@@ -48,22 +48,27 @@ def get_trainer_from_args(
     """
     if not isinstance(continue_training, (bool, int)):
         continue_training, device = False, continue_training
+    from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
+    from nnunetv2.paths import nnUNet_preprocessed
+    from nnunetv2.records.layout import plans_file
     from nnunetv2.records.plans import resolve_configuration
     from nnunetv2.training.preflight import read_plans_and_dataset_json
     from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
     fold = parse_fold(fold)
-    plans, dataset_json = read_plans_and_dataset_json(
-        maybe_convert_to_dataset_name(dataset_name_or_id), plans_identifier
-    )
+    dataset_name = maybe_convert_to_dataset_name(dataset_name_or_id)
+    plans, dataset_json = read_plans_and_dataset_json(dataset_name, plans_identifier)
     resolve_configuration(plans, configuration)
 
     import torch
 
-    from nnunetv2.training.signature_compat import construct_trainer
+    from nnunetv2.training.signature_compat import construct_trainer, default_network
     from nnunetv2.utilities import find_objects
 
     trainer_class = find_objects.recursive_find_trainer_class_by_name(trainer_name)
+    file = plans_file(join(nnUNet_preprocessed, dataset_name), plans_identifier)
+    own_network = trainer_class.build_network_architecture is not default_network
+    check_before_work(plans, file, [configuration], "train", dataset_json, own_network)
     plans["continue_training"] = bool(continue_training)
     return construct_trainer(trainer_class, plans, configuration, fold, dataset_json, torch.device(device))
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.networks.build import build_network
-from nnunetv2.records.plans import validate_configuration
 from nnunetv2.training import preflight
 from nnunetv2.training.signature_compat import default_network
 
@@ -34,10 +34,11 @@ def network_on_device(trainer: nnUNetTrainer) -> nn.Module:
     Raises UsageError when the device does not exist here, and PlansError when the configuration contradicts itself.
     """
     preflight.check_device(trainer.device)
-    validate_configuration(
+    require_sound_configuration(
         trainer.configuration_manager.configuration,
         preflight.configuration_title(trainer.plans_manager.plans, trainer.configuration_name),
-        for_network=type(trainer).build_network_architecture is default_network,
+        "network",
+        own_network=type(trainer).build_network_architecture is not default_network,
     )
     network = build_network(
         trainer,

@@ -8,6 +8,7 @@ import pytest
 from nnunetv2.errors import ClassNotFoundError, MissingFileError, UsageError
 from nnunetv2.experiment_planning import plan_and_preprocess_api as api
 from nnunetv2.experiment_planning.plan_and_preprocess_api import processes_per_configuration
+from tests.experiment_planning.plans_editing.plans_of_tests import current_plans
 
 NAME = "Dataset997_Tiny"
 
@@ -85,15 +86,9 @@ def test_preprocessing_runs_planned_configurations_and_copies_ground_truth(tiny_
     )
     preprocessed = folders["nnUNet_preprocessed"] / NAME
     preprocessed.mkdir()
-    (preprocessed / "nnUNetPlans.json").write_text(
-        json.dumps(
-            {
-                "dataset_name": NAME,
-                "plans_name": "nnUNetPlans",
-                "configurations": {name: complete_configuration() for name in ("2d", "3d_fullres")},
-            }
-        )
-    )
+    plans = current_plans()
+    plans["configurations"] = {name: plans["configurations"][name] for name in ("2d", "3d_fullres")}
+    (preprocessed / "nnUNetPlans.json").write_text(json.dumps(plans))
     with caplog.at_level("INFO", "nnunetv2"):
         api.preprocess([997], configurations=["3d_lowres", "3d_fullres"], num_processes=[1, 2], show_progress_bar=False)
     assert runs == [(997, "3d_fullres", "nnUNetPlans", {"num_processes": 2}, False, False)]
@@ -101,17 +96,6 @@ def test_preprocessing_runs_planned_configurations_and_copies_ground_truth(tiny_
     truth = preprocessed / "gt_segmentations"
     for original in (tiny_dataset / "labelsTr").iterdir():
         assert (truth / original.name).read_bytes() == original.read_bytes()
-
-
-def complete_configuration():
-    return {
-        "data_identifier": "x",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": 2,
-        "patch_size": [8, 8, 8],
-        "spacing": [1.0, 1.0, 1.0],
-        "architecture": {"network_class_name": "x", "arch_kwargs": {}, "_kw_requires_import": []},
-    }
 
 
 def test_ground_truth_is_copied_again_only_when_newer(tiny_dataset, folders):

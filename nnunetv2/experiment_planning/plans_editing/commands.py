@@ -19,7 +19,7 @@ def plans_entry_point(argv: Sequence[str] | None = None) -> None:
     """Command nnUNetv2_plans."""
     parser = command_parser("nnUNetv2_plans", "Look at plans, check them, and add configurations of your own.")
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND", help="what to do")
-    for add in (_add_derive,):
+    for add in (_add_check, _add_derive):
         add(subcommands)
     # argparse gives up on key=value behind options, since nothing was there when it looked for it first.
     args, rest = parser.parse_known_args(argv)
@@ -62,6 +62,29 @@ def _subcommand(subcommands: Any, name: str, description: str, run: Any) -> argp
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file_or_dataset", help="plans file, or data set by number or name")
     parser.add_argument("-p", type=str, default=DEFAULT_PLANS, metavar="PLANS", help="plans of the data set")
+
+
+def _add_check(subcommands: Any) -> None:
+    parser = _subcommand(
+        subcommands, "check", "List everything that is wrong; status 0 when clean, else 1.", _run_check
+    )
+    _add_file(parser)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _run_check(args: argparse.Namespace) -> None:
+    from nnunetv2.experiment_planning.plans_editing.check_file import check
+
+    findings = check(args.file_or_dataset, args.p)
+    problems = [finding for finding in findings if finding.severity != "note"]
+    if args.json:
+        _say(json.dumps([finding.to_json() for finding in findings], indent=4))
+    else:
+        for finding in findings:
+            _say(f"{finding.severity}: {finding}")
+        _say(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    if problems:
+        raise SystemExit(1)
 
 
 def _add_derive(subcommands: Any) -> None:

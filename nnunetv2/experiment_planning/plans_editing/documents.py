@@ -27,8 +27,6 @@ class PlansDocuments:
     """None where there is no readable dataset.json beside the plans."""
     fingerprint: Mapping[str, Any] | None
     """None where there is no readable dataset_fingerprint.json beside the plans."""
-    expected_plans_name: str | None
-    """What ``plans_name`` has to be, since the file was found by data set and name; None for a path."""
 
 
 def plans_path(file_or_dataset: PathLike | int, plans_name: str = DEFAULT_PLANS) -> str:
@@ -68,18 +66,17 @@ def load_plans(file_or_dataset: PathLike | int, plans_name: str = DEFAULT_PLANS)
             f'{path} is not a plans file: it has no object "configurations". Restore it, or make it again with '
             "nnUNetv2_plan_experiment"
         )
-    folder = dirname(path)
     return PlansDocuments(
         path=path,
         plans=plans,
-        dataset_json=_mapping_beside(folder, DATASET_JSON),
-        fingerprint=_mapping_beside(folder, FINGERPRINT_JSON),
-        expected_plans_name=None if path == os.fspath(str(file_or_dataset)) else plans_name,
+        dataset_json=mapping_beside(path, DATASET_JSON),
+        fingerprint=mapping_beside(path, FINGERPRINT_JSON),
     )
 
 
-def _mapping_beside(folder: str, name: str) -> Mapping[str, Any] | None:
-    path = join(folder, name)
+def mapping_beside(plans_path: str, name: str) -> Mapping[str, Any] | None:
+    """Content of the document ``name`` in the folder of a plans file; None when it is absent or unreadable."""
+    path = join(dirname(plans_path), name)
     if not isfile(path):
         return None
     try:

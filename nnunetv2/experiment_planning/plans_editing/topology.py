@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from nnunetv2.errors import UsageError
 from nnunetv2.experiment_planning.experiment_planners.patch_and_batch import topology_of
+from nnunetv2.experiment_planning.plans_checks.pooling import divisor_of, nearest_patch
 
 # What the planner does not pool below, and what is tried when more stages are asked for than it would make.
 MIN_FEATURE_MAP_SIZES = (4, 2, 1)
@@ -60,16 +60,6 @@ def depths_for(base: Sequence[int], num: int) -> list[int]:
     return [base[min(stage, len(base) - 1)] for stage in range(num)]
 
 
-def divisor_of(strides: Sequence[Sequence[int]]) -> list[int]:
-    """What each axis of the patch must be divisible by."""
-    return [prod(stride[axis] for stride in strides) for axis in range(len(strides[0]))]
-
-
-def nearest_patch(patch_size: Sequence[int], divisor: Sequence[int]) -> list[int]:
-    """The closest sizes that are multiples of ``divisor``."""
-    return [max(d, round(n / d) * d) for n, d in zip(patch_size, divisor, strict=True)]
-
-
 def require_divisible(patch_size: Sequence[int], strides: Sequence[Sequence[int]]) -> None:
     """Raise UsageError, naming the nearest patch, unless the strides divide ``patch_size``."""
     divisor = divisor_of(strides)
@@ -77,6 +67,6 @@ def require_divisible(patch_size: Sequence[int], strides: Sequence[Sequence[int]
         nearest = ",".join(map(str, nearest_patch(patch_size, divisor)))
         raise UsageError(
             f"the patch {','.join(map(str, patch_size))} is not divisible by {','.join(map(str, divisor))}, the "
-            f"product of the strides of {len(strides)} stages. The nearest that is: --patch {nearest}; or ask for fewer "
-            "--stages"
+            f"product of the strides of {len(strides)} stages. The nearest that is: --patch {nearest}; or ask for "
+            "fewer --stages"
         )

@@ -17,6 +17,7 @@ import numpy as np
 import nnunetv2
 from nnunetv2.configuration import num_processes as default_num_processes
 from nnunetv2.errors import ClassNotFoundError, DatasetError, ImageError
+from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.case_steps import (
@@ -32,7 +33,7 @@ from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threa
 from nnunetv2.records import layout
 from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.files import read_json
-from nnunetv2.records.plans import plans_title, validate_configuration
+from nnunetv2.records.plans import plans_title
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.executors import map_cases
@@ -231,11 +232,12 @@ class DefaultPreprocessor:
         plans_manager = PlansManager(layout.plans_file(preprocessed_folder, plans_identifier))
         dataset_json = read_json(join(preprocessed_folder, layout.DATASET_JSON))
         configuration_manager = plans_manager.get_configuration(configuration_name)
-        validate_configuration(
+        DatasetJson.from_json(dataset_json)
+        require_sound_configuration(
             configuration_manager.configuration,
             f"{plans_title(plans_manager.plans)}, configuration {configuration_name}",
-            DatasetJson.from_json(dataset_json).num_channels,
-            for_network=False,
+            "preprocess",
+            dataset_json,
         )
         cases = get_filenames_of_train_images_and_targets(raw_folder, dataset_json)
         _require_cases(cases, raw_folder)
