@@ -25,6 +25,10 @@ _POLE = np.sqrt(3.0) - 2.0
 # and are dropped in blocks.
 _SPLINE_REACH = 14
 
+# Weights this small change no digit of a float64 sum, but in float32 they are denormal numbers, which processors
+# multiply many times slower.
+_NOTHING = 1e-20
+
 
 class LinearTaps(NamedTuple):
     """The two neighbours of every output position of a linear interpolation."""
@@ -141,7 +145,9 @@ def _spline_rows(x: np.ndarray, n: int) -> np.ndarray:
     diagonal[[0, -1]] += _POLE
     right[[0, -1]] += _POLE - 1
     banded = np.stack([np.concatenate([[0.0], np.ones(n - 1)]), diagonal])
-    return solveh_banded(banded, on_c.T, check_finite=False).T * right + on_f
+    rows = solveh_banded(banded, on_c.T, check_finite=False).T * right + on_f
+    rows[np.abs(rows) < _NOTHING] = 0
+    return rows
 
 
 def _cubic_weights(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

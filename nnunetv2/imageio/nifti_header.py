@@ -17,6 +17,38 @@ _BYTES_PER_VOXEL = {
 }  # fmt: skip
 _FLOAT_TYPES = {16: "f4", 64: "f8"}
 
+NIFTI_INTEGERS = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4"}
+"""Datatype code to numpy type of integer voxels."""
+
+
+class PlainGrid(NamedTuple):
+    """A volume of three axes whose voxels mean what they are: nothing to scale."""
+
+    shape_xyz: tuple[int, int, int]
+    offset: int
+    """Bytes before the first voxel."""
+    datatype: int
+    """NIfTI code."""
+    byte_order: str
+    """``<`` or ``>``."""
+
+
+def read_plain_grid(header: bytes) -> PlainGrid | None:
+    """The grid in a NIfTI-1 header (the start of an uncompressed file); None for any other or more complicated file."""
+    if len(header) < 348 or header[344:348] != b"n+1\0":
+        return None
+    for order in "<>":
+        if struct.unpack_from(f"{order}i", header)[0] != 348:
+            continue
+        rank, *dim = struct.unpack_from(f"{order}8h", header, 40)
+        offset, slope, intercept = struct.unpack_from(f"{order}3f", header, 108)
+        scaled = slope != 0 and (slope, intercept) != (1, 0)  # a slope of 0 means no scaling
+        if rank != 3 or min(dim[:3]) < 1 or scaled or not 348 <= offset < 1 << 24 or offset != int(offset):
+            return None
+        datatype = struct.unpack_from(f"{order}h", header, 70)[0]
+        return PlainGrid((dim[0], dim[1], dim[2]), int(offset), datatype, order)
+    return None
+
 
 class VoxelBlock(NamedTuple):
     """The voxels of a single-file NIfTI."""

@@ -5,7 +5,8 @@ ITK counts axes X, Y, Z; arrays here are (Z, Y, X). Lengths are in mm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
 from nnunetv2.imageio.complete_files import require_complete
 from nnunetv2.imageio.file_access import own_block, reading, writing
+from nnunetv2.imageio.gzip_nifti import read_gzip_voxels
 from nnunetv2.imageio.label_values import as_stored_labels
 
 # Spacing of the made-up first axis of 2D images, in multiples of the coarser real one: far above any threshold for
@@ -34,11 +36,11 @@ class SimpleITKIO(BaseReaderWriter):
 
     def read_images(self, image_fnames: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """See BaseReaderWriter. Files may be 2D, 3D, 4D (last axis is the channel) or have vector pixels."""
-        return stack_channels([_channel_file(_read(path), path) for path in image_fnames])
+        return stack_channels([_read_file(path) for path in image_fnames])
 
     def read_seg(self, seg_fname: str) -> tuple[np.ndarray, dict[str, Any]]:
         """See BaseReaderWriter."""
-        return label_map(_channel_file(_read(seg_fname), seg_fname))
+        return label_map(_read_file(seg_fname))
 
     def write_seg(self, seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> None:
         """See BaseReaderWriter. A label map of 4D images gets the geometry of their three spatial axes."""
@@ -69,24 +71,63 @@ class SimpleITKIOWithReorient(SimpleITKIO):
         _write(sitk.DICOMOrient(image, original), output_fname)
 
 
+def _read_file(path: str) -> ChannelFile:
+    """One file; the voxels of a common NIfTI come from ``gzip_nifti``, its geometry from SimpleITK all the same."""
+    with reading(path) as name:
+        voxels = read_gzip_voxels(name)
+        if voxels is not None:
+            information = _read_information(name)
+            if information.GetSize() == voxels.shape[::-1] and information.GetNumberOfComponents() == 1:
+                return ChannelFile(path=path, array=voxels[None], properties=_geometry(information))
+    return _channel_file(_read(path), path)
+
+
+def _read_information(name: str) -> sitk.ImageFileReader:
+    """The header of a file."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(name)
+    with _explaining_axes(name):
+        reader.ReadImageInformation()
+    return reader
+
+
 def _read(path: str) -> sitk.Image:
     with reading(path) as name:
         require_complete(name)
-        try:
+        with _explaining_axes(name):
             return sitk.ReadImage(name)
-        except RuntimeError as error:
-            if "orthonormal" not in str(error):
-                raise
-            raise ImageError(
-                f"{name} cannot be read by SimpleITK: its axes are not perpendicular. Set "
-                '"overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample the image'
-            ) from error
+
+
+@contextmanager
+def _explaining_axes(name: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "orthonormal" not in str(error):
+            raise
+        raise ImageError(
+            f"{name} cannot be read by SimpleITK: its axes are not perpendicular. Set "
+            '"overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample the image'
+        ) from error
+
+
+def _geometry(image: sitk.Image | sitk.ImageFileReader) -> dict[str, Any]:
+    """Properties of an image: ITK's own geometry, and the spacing in array order."""
+    return {
+        "sitk_stuff": {
+            "spacing": image.GetSpacing(),
+            "origin": image.GetOrigin(),
+            "direction": image.GetDirection(),
+        },
+        "spacing": [np.float64(abs(s)) for s in image.GetSpacing()[::-1]],
+    }
 
 
 def _channel_file(image: sitk.Image, path: str) -> ChannelFile:
     array = sitk.GetArrayViewFromImage(image)
     rank = image.GetDimension()
-    spacing = [abs(s) for s in image.GetSpacing()[::-1]]
+    properties = _geometry(image)
+    spacing = properties["spacing"]
     if image.GetNumberOfComponentsPerPixel() > 1:
         if rank == 4:
             raise ImageError(f"{path} is 4D with several values per voxel; save one file per channel")
@@ -100,14 +141,7 @@ def _channel_file(image: sitk.Image, path: str) -> ChannelFile:
         spacing = spacing[1:]
     elif rank != 3:
         raise ImageError(f"{path} has {rank} axes; 2D, 3D, and 4D with the channels as last axis can be read")
-    properties = {
-        "sitk_stuff": {
-            "spacing": image.GetSpacing(),
-            "origin": image.GetOrigin(),
-            "direction": image.GetDirection(),
-        },
-        "spacing": [np.float64(s) for s in spacing],
-    }
+    properties["spacing"] = [np.float64(s) for s in spacing]
     return ChannelFile(path=path, array=array, properties=properties, owner=image)
 
 

@@ -31,6 +31,9 @@ _MAX_CHUNK_BYTES = 6 * 1024 * 1024
 # Training crops patches larger than the final patch, so chunks may reach this far.
 _CHUNK_PER_PATCH = 1.5
 
+# So much of an array shows which filter suits it.
+_TRIAL_BYTES = 1024 * 1024
+
 _COMPRESSION_LEVEL = 5
 _COMPRESSION_THREADS = 4
 
@@ -189,7 +192,9 @@ def _better_filter(array: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> blo
     piece = np.ascontiguousarray(array[middle])
     if not piece.size:
         return blosc2.Filter.NOFILTER
-    piece = piece.reshape(-1)[: _MAX_CHUNK_BYTES // piece.itemsize]
+    voxels = _TRIAL_BYTES // piece.itemsize
+    first = max(0, piece.size - voxels) // 2
+    piece = piece.reshape(-1)[first : first + voxels]
     size = {
         choice: len(blosc2.compress2(piece, typesize=piece.itemsize, **_compression(choice, threads=1)))
         for choice in (blosc2.Filter.NOFILTER, blosc2.Filter.SHUFFLE)

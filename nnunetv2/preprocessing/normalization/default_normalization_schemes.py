@@ -50,6 +50,25 @@ class ImageNormalization(ABC):
         """Normalized copy of ``image`` (Z, Y, X) in the target dtype; ``seg`` (Z, Y, X) is -1 outside the mask."""
 
 
+def _on_a_copy(scheme: ImageNormalization, apply, image: np.ndarray, seg: np.ndarray | None) -> np.ndarray:
+    """What ``apply``, which works in place, makes of ``image`` in the target type of the scheme."""
+    result = np.array(image, dtype=scheme.target_dtype)
+    apply(scheme, result, seg)
+    return result
+
+
+def normalize_in_place(scheme: ImageNormalization, image: np.ndarray, seg: np.ndarray | None = None) -> None:
+    """``image[...] = scheme.run(image, seg)`` for a float32 ``image`` (Z, Y, X), without a copy for schemes in this file.
+
+    A class that defines its own ``run`` is asked through it.
+    """
+    owner = next(c for c in type(scheme).__mro__ if "run" in vars(c))
+    if "_apply" in vars(owner) and image.dtype == scheme.target_dtype:
+        owner._apply(scheme, image, seg)
+    else:
+        image[...] = scheme.run(image, seg)
+
+
 class ZScoreNormalization(ImageNormalization):
     """Zero mean and unit variance of the image, or of the voxels inside the mask (the others then stay as they are)."""
 
@@ -57,15 +76,17 @@ class ZScoreNormalization(ImageNormalization):
 
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
         """See the base class. Raises ImageError if the mask is to be used and ``seg`` is None."""
-        result = np.array(image, dtype=self.target_dtype)
+        return _on_a_copy(self, ZScoreNormalization._apply, image, seg)
+
+    def _apply(self, image: np.ndarray, seg: np.ndarray | None) -> None:
         if not self.use_mask_for_norm:
-            return self._standardized(result)
+            self._standardized(image)
+            return
         if seg is None:
             raise ImageError("z-score normalization inside the nonzero mask needs the segmentation that holds the mask")
         inside = seg >= 0
         if inside.any():
-            result[inside] = self._standardized(result[inside])
-        return result
+            image[inside] = self._standardized(image[inside])
 
     def _standardized(self, values: np.ndarray) -> np.ndarray:
         """``values`` with mean 0 and population standard deviation 1; in place."""
@@ -98,6 +119,9 @@ class CTNormalization(ImageNormalization):
 
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
         """See the base class. Raises PlansError if a statistic is missing."""
+        return _on_a_copy(self, CTNormalization._apply, image, seg)
+
+    def _apply(self, image: np.ndarray, seg: np.ndarray | None) -> None:
         missing = [key for key in self.needed_properties if key not in self.intensityproperties]
         if missing:
             raise PlansError(
@@ -105,11 +129,11 @@ class CTNormalization(ImageNormalization):
                 "but foreground_intensity_properties_per_channel of the plans lacks them"
             )
         low, high, mean, std = (self.intensityproperties[key] for key in self.needed_properties)
-        result = np.array(image, dtype=self.target_dtype)
-        np.clip(result, low, high, out=result)
-        result -= result.dtype.type(mean)
-        result /= result.dtype.type(max(std, self.smallest_divisor))
-        return result
+        mean, std = image.dtype.type(mean), image.dtype.type(max(std, self.smallest_divisor))
+        for plane in image:  # all steps while the plane is in the cache
+            np.clip(plane, low, high, out=plane)
+            plane -= mean
+            plane /= std
 
 
 class NoNormalization(ImageNormalization):
@@ -119,7 +143,10 @@ class NoNormalization(ImageNormalization):
 
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
         """See the base class."""
-        return np.array(image, dtype=self.target_dtype)
+        return _on_a_copy(self, NoNormalization._apply, image, seg)
+
+    def _apply(self, image: np.ndarray, seg: np.ndarray | None) -> None:
+        return None
 
 
 class RescaleTo01Normalization(ImageNormalization):
@@ -129,10 +156,11 @@ class RescaleTo01Normalization(ImageNormalization):
 
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
         """See the base class."""
-        result = np.array(image, dtype=self.target_dtype)
-        result -= result.min()
-        result /= result.dtype.type(max(result.max(), self.smallest_divisor))
-        return result
+        return _on_a_copy(self, RescaleTo01Normalization._apply, image, seg)
+
+    def _apply(self, image: np.ndarray, seg: np.ndarray | None) -> None:
+        image -= image.min()
+        image /= image.dtype.type(max(image.max(), self.smallest_divisor))
 
 
 class RGBTo01Normalization(ImageNormalization):
@@ -142,9 +170,10 @@ class RGBTo01Normalization(ImageNormalization):
 
     def run(self, image: np.ndarray, seg: np.ndarray | None = None) -> np.ndarray:
         """See the base class. Raises ImageError for values below 0 or above 255."""
+        return _on_a_copy(self, RGBTo01Normalization._apply, image, seg)
+
+    def _apply(self, image: np.ndarray, seg: np.ndarray | None) -> None:
         low, high = image.min(), image.max()
         if low < 0 or high > 255:
             raise ImageError(f"RGBTo01Normalization takes colours from 0 to 255; this channel spans {low} to {high}")
-        result = np.array(image, dtype=self.target_dtype)
-        result /= result.dtype.type(255)
-        return result
+        image /= image.dtype.type(255)

@@ -20,21 +20,25 @@ from nnunetv2.errors import ClassNotFoundError, DatasetError, ImageError
 from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import normalize_in_place
 from nnunetv2.preprocessing.preprocessors.case_steps import (
     as_small_integers,
     classes_to_sample,
+    compact_labels,
     require_finite,
     target_spacing,
     transposed,
 )
+from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case
 from nnunetv2.preprocessing.preprocessors.foreground_locations import ClassKey, sample_foreground_locations
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
-from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
+from nnunetv2.preprocessing.resampling.torch_threads import borrowed_product_threads
 from nnunetv2.records import layout
 from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.files import read_json
 from nnunetv2.records.plans import plans_title
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2
+from nnunetv2.utilities.available_memory import workers_that_fit
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
@@ -42,6 +46,9 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 logger = logging.getLogger(__name__)
+
+# Loaded once for all workers, beside this module and the reader.
+_RESAMPLING = "nnunetv2.preprocessing.resampling.default_resampling"
 
 DatasetJsonLike = Mapping[str, Any] | str
 
@@ -82,12 +89,29 @@ class DefaultPreprocessor:
         given, ``class_locations``.
         Raises ImageError when shapes do not fit, an intensity is not finite, or a label exceeds int16.
         """
+        return self._run_case_arrays([data, seg], properties, plans_manager, configuration_manager, dataset_json)
+
+    def _run_case_arrays(
+        self,
+        arrays: list[Any],
+        properties: Mapping[str, Any],
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        dataset_json: DatasetJsonLike,
+        may_overwrite: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """``run_case_npy`` for ``arrays``, which holds data and seg.
+
+        They are taken out of that list, so that nothing else keeps them alive; ``may_overwrite`` allows to work in the
+        image itself.
+        """
         if isinstance(dataset_json, str):
             dataset_json = read_json(dataset_json)
-        has_seg = seg is not None
+        seg, data = arrays.pop(), arrays.pop()
+        has_seg, seg_dtype = seg is not None, None if seg is None else seg.dtype
         label_manager = plans_manager.get_label_manager(dataset_json)
         if has_seg:
-            seg = label_manager.values.to_dense(seg)
+            seg = compact_labels(label_manager.values.to_dense(seg))
         axes = [int(axis) for axis in plans_manager.transpose_forward]
         data, seg, original_spacing, properties = transposed(data, seg, properties, axes)
         properties["shape_before_cropping"] = tuple(data.shape[1:])
@@ -95,7 +119,8 @@ class DefaultPreprocessor:
         cropped_shape = tuple(data.shape[1:])
         properties["shape_after_cropping_and_before_resampling"] = cropped_shape
 
-        data = np.array(data, dtype=np.float32, order="C")
+        if not (may_overwrite and data.dtype == np.float32):
+            data = np.array(data, dtype=np.float32, order="C")
         require_finite(data)
         new_spacing = target_spacing(configuration_manager.spacing, original_spacing)
         new_shape = compute_new_shape(cropped_shape, original_spacing, new_spacing)
@@ -110,6 +135,8 @@ class DefaultPreprocessor:
             properties["class_locations"] = self._sample_foreground_locations(
                 seg, classes_to_sample(label_manager.dense), verbose=self.verbose
             )
+            if type(self).modify_seg_fn is not DefaultPreprocessor.modify_seg_fn:
+                seg = seg.astype(seg_dtype, copy=False)
             seg = self.modify_seg_fn(seg, plans_manager, dataset_json, configuration_manager)
         return data, as_small_integers(seg), properties
 
@@ -131,7 +158,13 @@ class DefaultPreprocessor:
         data, properties = reader.read_images(image_files)
         seg = None if seg_file is None else reader.read_seg(seg_file)[0]
         try:
-            return self.run_case_npy(data, seg, properties, plans_manager, configuration_manager, dataset_json)
+            if type(self).run_case_npy is not DefaultPreprocessor.run_case_npy:
+                return self.run_case_npy(data, seg, properties, plans_manager, configuration_manager, dataset_json)
+            arrays = [data, seg]
+            del data, seg
+            return self._run_case_arrays(
+                arrays, properties, plans_manager, configuration_manager, dataset_json, may_overwrite=True
+            )
         except ImageError as error:
             files = [os.fspath(f) for f in (*image_files, *(() if seg_file is None else (seg_file,)))]
             raise ImageError(f"{', '.join(files)}: {error}") from error
@@ -195,7 +228,7 @@ class DefaultPreprocessor:
                 use_mask_for_norm=configuration_manager.use_mask_for_norm[channel],
                 intensityproperties=foreground_intensity_properties_per_channel[str(channel)],
             )
-            data[channel] = normalizer.run(data[channel], seg[0])
+            normalize_in_place(normalizer, data[channel], seg[0])
         return data
 
     def modify_seg_fn(
@@ -247,6 +280,11 @@ class DefaultPreprocessor:
         os.makedirs(output_folder)
 
         workers = default_num_processes() if num_processes is None else num_processes
+        workers = workers_that_fit(
+            workers,
+            bytes_of_largest_case(preprocessed_folder, DatasetJson.from_json(dataset_json).num_channels),
+            f"Preprocessing {dataset_name}, {configuration_name}",
+        )
         arguments = (plans_manager, configuration_manager, dataset_json)
         map_cases(
             _run_in_worker,
@@ -257,12 +295,13 @@ class DefaultPreprocessor:
             workers,
             what=f"Preprocessing {dataset_name}, {configuration_name}",
             show_progress=self.verbose,
+            preload=(__name__, plans_manager.image_reader_writer_class.__module__, _RESAMPLING),
         )
 
 
 def _run_in_worker(preprocessor: DefaultPreprocessor, one_thread: bool, *arguments: Any) -> None:
     """One case; with one torch thread where processes already share the CPUs."""
-    with borrowed_torch_threads(1 if one_thread else None):
+    with borrowed_product_threads(1 if one_thread else None):
         preprocessor.run_case_save(*arguments)
 
 

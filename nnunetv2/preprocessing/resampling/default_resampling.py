@@ -5,16 +5,20 @@ Spacings are in mm and in the axis order of the array; arrays are (C, Z, Y, X), 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from nnunetv2.configuration import ANISO_THRESHOLD
 from nnunetv2.errors import ImageError
 from nnunetv2.preprocessing.resampling.image_resampling import resize_stack, resize_volume
 from nnunetv2.preprocessing.resampling.label_resampling import resize_label_stack, resize_labels
 from nnunetv2.preprocessing.resampling.new_shape import compute_new_shape
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "compute_new_shape",
@@ -128,7 +132,8 @@ def resample_data_or_seg(
 
     Raises ImageError if ``data`` is not (C, Z, Y, X), or the new shape has not three positive lengths.
     """
-    if isinstance(data, torch.Tensor):
+    torch = sys.modules.get("torch")  # where it is not loaded nothing can be a tensor
+    if torch is not None and isinstance(data, torch.Tensor):
         data = data.detach().cpu()
         data = (data.float() if data.dtype == torch.bfloat16 else data).numpy()
     new_shape = tuple(int(n) for n in new_shape)

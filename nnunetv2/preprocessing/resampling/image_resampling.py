@@ -4,14 +4,17 @@ Equals ``skimage.transform.resize(..., mode="edge", anti_aliasing=False, clip=Tr
 memory: no padded float64 copies, at most one intermediate volume. Volumes are (A, B, C); which axis means what does
 not matter here. Weights are computed in float64; products in float32 unless the volume has more digits, which errs by
 about 4e-7 of the values around a voxel in half the time and memory of float64.
+
+Products go through torch where it is loaded already, so that its thread count is obeyed, and through numpy otherwise:
+a process that only preprocesses need not spend the time and memory of loading torch. The two differ by rounding.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 
 import numpy as np
-import torch
 from scipy.ndimage import map_coordinates
 
 from nnunetv2.geometry.interpolation import ORDERS, coordinates, nearest_indices, operator, operator_blocks
@@ -19,7 +22,13 @@ from nnunetv2.geometry.interpolation import ORDERS, coordinates, nearest_indices
 # Columns of one product along the first axis: large enough for BLAS, small enough to stay near the caches.
 _COLUMNS_PER_PRODUCT = 1 << 16
 
-_Matrix = list[tuple[slice, slice, torch.Tensor]]
+# Rows of an operator per product: enough for BLAS, few enough that only few columns of a long axis are needed.
+_ROWS_PER_PRODUCT = 64
+# Up to this length one product with the whole matrix is faster than several with what is not zero in it, where the
+# matrix stands on the right: runs of columns of the result are not contiguous.
+_LONGEST_WHOLE_AXIS = 1024
+
+_Matrix = list[tuple[slice, slice, np.ndarray]]
 
 
 def resize_volume(volume: np.ndarray, out: np.ndarray, order: int) -> None:
@@ -91,22 +100,35 @@ def _resize_planes(volume: np.ndarray, out: np.ndarray, order: int, limits, targ
     """Both axes of every plane, one plane at a time, which keeps a plane in the cache between its two products."""
     dtype = _working_dtype(volume)
     rows = _matrix(volume.shape[1], out.shape[1], order, dtype)
-    columns = _matrix(volume.shape[2], out.shape[2], order, dtype, transposed=True)
-    half = torch.from_numpy(np.empty((volume.shape[1], out.shape[2]), dtype))
-    full = torch.from_numpy(np.empty(out.shape[1:], dtype))
+    columns = _right_matrix(volume.shape[2], out.shape[2], order, dtype)
+    rows_first = order == 3 and rows is not None and out.shape[1] < volume.shape[1]  # leaves less for the columns
+    plane_in = np.empty(volume.shape[1:], dtype)
+    half = np.empty((out.shape[1], volume.shape[2]) if rows_first else (volume.shape[1], out.shape[2]), dtype)
+    full = np.empty(out.shape[1:], dtype)
     for plane, limit, target in zip(volume, limits, targets):
-        result = torch.from_numpy(np.array(plane, dtype=dtype, order="C"))
-        if columns is not None:
-            for new, old, weights in columns:
-                torch.mm(result[:, old], weights, out=half[:, new])
-            result = half
-        if rows is not None:
-            for new, old, weights in rows:
-                torch.mm(weights, result[old], out=full[new])
-            result = full
-        if limit is not None:
-            result = result.clamp_(float(limit[0]), float(limit[1]))
-        out[target] = result.numpy()
+        result = plane
+        if plane.dtype != dtype or not plane.flags.c_contiguous:
+            result = plane_in
+            result[...] = plane
+        if rows_first:
+            result = _times_plane(rows, result, half if columns is not None else full)
+            result = result if columns is None else _plane_times(result, columns, full)
+        else:
+            result = result if columns is None else _plane_times(result, columns, half if rows is not None else full)
+            result = result if rows is None else _times_plane(rows, result, full)
+        out[target] = result if limit is None else np.clip(result, *limit, out=full)
+
+
+def _times_plane(matrix: _Matrix, plane: np.ndarray, out: np.ndarray) -> np.ndarray:
+    for new, old, weights in matrix:
+        _multiply(weights, plane[old], out[new])
+    return out
+
+
+def _plane_times(plane: np.ndarray, matrix: _Matrix, out: np.ndarray) -> np.ndarray:
+    for new, old, weights in matrix:
+        _multiply(plane[:, old], weights, out[:, new])
+    return out
 
 
 def _resize_first_axis(volume: np.ndarray, out: np.ndarray, order: int, limits) -> None:
@@ -119,22 +141,38 @@ def _resize_first_axis(volume: np.ndarray, out: np.ndarray, order: int, limits) 
     step = max(1, _COLUMNS_PER_PRODUCT // volume.shape[2])
     for start in range(0, volume.shape[1], step):
         part = np.ascontiguousarray(volume[:, start : start + step], dtype=dtype)
-        flat = torch.from_numpy(part.reshape(len(part), -1))
-        result = torch.empty((out.shape[0], flat.shape[1]), dtype=flat.dtype)
-        for new, old, weights in blocks:
-            torch.mm(weights, flat[old], out=result[new])
+        flat = part.reshape(len(part), -1)
+        result = _times_plane(blocks, flat, np.empty((out.shape[0], flat.shape[1]), dtype))
         if limits is not None:
-            result.clamp_(float(limits[0]), float(limits[1]))
-        out[:, start : start + step] = result.numpy().reshape(out.shape[0], *part.shape[1:])
+            np.clip(result, *limits, out=result)
+        out[:, start : start + step] = result.reshape(out.shape[0], *part.shape[1:])
+
+
+def _multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """``out = left @ right`` for matrices of one dtype."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        np.matmul(left, right, out=out)
+    else:
+        torch.mm(*map(torch.from_numpy, (left, right)), out=torch.from_numpy(out))
 
 
 @lru_cache(maxsize=64)
-def _matrix(old: int, new: int, order: int, dtype: np.dtype, transposed: bool = False) -> _Matrix | None:
-    """The operator as torch blocks ``(new rows, old rows, weights)``; None when nothing changes."""
+def _matrix(old: int, new: int, order: int, dtype: np.dtype) -> _Matrix | None:
+    """The operator in blocks ``(new rows, old rows, weights)``; None when nothing changes."""
     if old == new:
         return None
-    blocks = [(b.rows, b.columns, torch.from_numpy(b.weights.astype(dtype))) for b in operator_blocks(old, new, order)]
-    return [(rows, columns, w.T.contiguous()) for rows, columns, w in blocks] if transposed else blocks
+    blocks = operator_blocks(old, new, order, _ROWS_PER_PRODUCT)
+    return [(block.rows, block.columns, block.weights.astype(dtype)) for block in blocks]
+
+
+@lru_cache(maxsize=64)
+def _right_matrix(old: int, new: int, order: int, dtype: np.dtype) -> _Matrix | None:
+    """The transposed operator in blocks ``(new columns, old columns, weights)``; None when nothing changes."""
+    if old == new:
+        return None
+    rows = new if max(old, new) <= _LONGEST_WHOLE_AXIS else 4 * _ROWS_PER_PRODUCT
+    return [(b.rows, b.columns, np.ascontiguousarray(b.weights.T, dtype)) for b in operator_blocks(old, new, order, rows)]
 
 
 def _working_dtype(volume: np.ndarray) -> np.dtype:

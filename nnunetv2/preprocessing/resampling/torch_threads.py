@@ -1,16 +1,17 @@
-"""Borrowing torch's thread count: changed for a while, then put back."""
+"""Borrowing thread counts: changed for a while, then put back."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
+from contextlib import ExitStack, contextmanager
 
 
 @contextmanager
 def borrowed_torch_threads(count: int | None) -> Iterator[None]:
     """Let torch use ``count`` CPU threads inside the block; None leaves the setting alone."""
+    import torch
+
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -19,3 +20,16 @@ def borrowed_torch_threads(count: int | None) -> Iterator[None]:
     finally:
         if count is not None:
             torch.set_num_threads(before)
+
+
+@contextmanager
+def borrowed_product_threads(count: int | None) -> Iterator[None]:
+    """Let matrix products of numpy, and of torch where it is loaded, use ``count`` CPU threads; None changes nothing."""
+    with ExitStack() as stack:
+        if count is not None:
+            from threadpoolctl import threadpool_limits
+
+            stack.enter_context(threadpool_limits(count, user_api="blas"))
+            if "torch" in sys.modules:
+                stack.enter_context(borrowed_torch_threads(count))
+        yield
