@@ -1,16 +1,23 @@
 """Time and memory of resampling, ours against scikit-image and batchgenerators, in one process with one thread.
 
-Usage: python benchmarks/resampling_speed.py [--size Z Y X] [--repeat N]
+Usage: python -m benchmarks.resampling_speed [--size Z Y X] [--repeat N] [--upstream UPSTREAM_PYTHON [--pairs N]]
 
 Prints CPU seconds, peak memory above the start (MiB), the largest difference of intensities and the number of labels
-that differ, for a synthetic CT and its label map (13 organs), resampled between typical spacings.
+that differ, for a synthetic CT and its label map (13 organs), resampled between typical spacings. With --upstream it
+compares the public resampling functions of both installations instead: (1, 160, 256, 256) to (120, 192, 192), one
+thread, each pair one after the other; exit status 1 if labels differ or intensities by more than 1e-4.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -89,14 +96,49 @@ def peak_memory_mib() -> float:
         return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 1024
 
 
-def main() -> None:
+def compare_with_upstream(upstream_python: Path, pairs: int, repeat: int) -> int:
+    """Time both installations and print a line for images and one for labels; 0 if the results agree."""
+    old, new = (160, 256, 256), (120, 192, 192)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    times: dict[str, list[list[float]]] = {"upstream": [], "ours": []}
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind, array in zip(("image", "labels", "shape"), (*make_case(old), np.array(new))):
+            np.save(folder / f"{kind}.npy", array)
+        for _ in range(pairs):
+            for which, python in (("upstream", upstream_python), ("ours", Path(sys.executable))):
+                command = [str(python), str(Path(__file__).with_name("resampling_probe.py")), name, str(repeat)]
+                done = subprocess.run(command, env=environment, capture_output=True, text=True)
+                if done.returncode:
+                    raise SystemExit(f"{which}: {done.stderr[-4000:]}")
+                times[which].append([float(line) for line in done.stdout.split()])
+                results[which] = [np.load(folder / f"{kind}_result.npy") for kind in ("image", "labels")]
+    error = float(np.abs(results["ours"][0] - results["upstream"][0]).max())
+    wrong = int((results["ours"][1] != results["upstream"][1]).sum())
+    checks = (f"largest difference {error:.1e}", f"{wrong} labels differ")
+    for index, (kind, check) in enumerate(zip(("data", "labels"), checks)):
+        slow, fast = ([pair[index] for pair in times[which]] for which in ("upstream", "ours"))
+        ratio = statistics.median(s / f for s, f in zip(slow, fast))
+        print(
+            f"| resample {kind} | {statistics.median(slow):.2f} s | {statistics.median(fast):.3f} s "
+            f"| {ratio:.1f} x faster (asked: 6) | {check} |"
+        )
+    return int(error > 1e-4 or wrong > 0)
+
+
+def main() -> int:
     """Measure and print."""
     from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape, determine_do_sep_z_and_axis
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, nargs=3, default=[64, 256, 256])
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--upstream", type=Path, help="python of the environment with upstream nnunetv2 2.8.1")
+    parser.add_argument("--pairs", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.upstream is not None:
+        return compare_with_upstream(arguments.upstream, arguments.pairs, arguments.repeat)
     folder = tempfile.TemporaryDirectory()
     paths = [f"{folder.name}/{kind}.npy" for kind in ("image", "labels")]
     for path, array in zip(paths, make_case(tuple(arguments.size))):
@@ -120,7 +162,8 @@ def main() -> None:
                 f"{'labels' if is_seg else 'image':6} {name:15} {shapes:>28} {slow:6.2f} s {slow_mib:5.0f} MiB "
                 f"{fast:6.2f} s {fast_mib:5.0f} MiB {slow / fast:6.1f}x  {difference}"
             )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,8 +1,9 @@
 """How long every command takes to answer -h and a wrong flag, cold start included.
 
-    python -m benchmarks.start_up [--repeat 5]
+    python -m benchmarks.start_up [--repeat 5] [--upstream UPSTREAM_PYTHON]
 
-Prints the median wall time of each command in seconds, and the slowest.
+Prints the median wall time of each command in seconds, and the slowest. With --upstream also how long upstream's
+command of the same name takes to answer -h, where it has one.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ def commands() -> list[str]:
     return sorted(e.name for e in distribution("nnunetv2").entry_points if e.group == "console_scripts")
 
 
-def median_seconds(command: str, flag: str, repeat: int) -> float:
+def median_seconds(command: str, flag: str, repeat: int, python: Path) -> float | None:
+    """None where the environment of ``python`` has no such command."""
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
-        subprocess.run([str(Path(sys.executable).parent / command), flag], capture_output=True)
+        try:
+            subprocess.run([str(python.parent / command), flag], capture_output=True)
+        except FileNotFoundError:
+            return None
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 
@@ -33,13 +38,15 @@ def median_seconds(command: str, flag: str, repeat: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the answers to -h and to a wrong flag.")
     parser.add_argument("--repeat", type=int, default=5)
-    repeat = parser.parse_args().repeat
+    parser.add_argument("--upstream", type=Path, help="python of the environment with upstream nnunetv2 2.8.1")
+    arguments = parser.parse_args()
     slowest = 0.0
-    print(f"{'command':40s}      -h   --wrong")
+    print(f"{'command':40s}      -h   --wrong" + ("  upstream -h" if arguments.upstream else ""))
     for command in commands():
-        row = [median_seconds(command, flag, repeat) for flag in ("-h", "--wrong")]
+        row = [median_seconds(command, f, arguments.repeat, Path(sys.executable)) or 0.0 for f in ("-h", "--wrong")]
         slowest = max(slowest, *row)
-        print(f"{command:40s} {row[0]:7.3f}   {row[1]:7.3f}", flush=True)
+        other = arguments.upstream and median_seconds(command, "-h", arguments.repeat, arguments.upstream)
+        print(f"{command:40s} {row[0]:7.3f}   {row[1]:7.3f}" + (f"      {other:7.3f}" if other else ""), flush=True)
     print(f"slowest: {slowest:.3f} s")
 
 

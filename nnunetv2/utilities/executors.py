@@ -70,7 +70,7 @@ def process_pool(workers: int, cases: int | None = None, preload: Sequence[str] 
 
 
 def _start_worker(environment: dict[str, str], folder: str) -> None:
-    """Take over what may have changed since the clean process was started, and watch the process that wants the work."""
+    """Take over what may have changed since the clean process was started, and watch the process that has the work."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""Sampling and statistics against their plain numpy twins, digit by digit."""
+"""Sampling against its plain numpy twin, digit by digit."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint import foreground_samples
 from nnunetv2.experiment_planning.dataset_fingerprint.foreground_samples import (
     CaseSamples,
     ChannelPool,
-    intensity_statistics,
+    IndexStream,
 )
 
 SEED = 1234
@@ -39,9 +39,28 @@ def test_samples_equal_those_of_choice(small_chunks, sizes, num_samples):
     foreground = cases(sizes)
     pool = ChannelPool([CaseSamples.prepare(f, num_samples, SEED) for f in foreground])
     for expected in naive(foreground, num_samples):
-        got = pool.next_channel()
-        assert got.dtype == expected.dtype == (np.float64 if 0 in sizes else np.float32)
-        assert np.array_equal(got, expected)
+        size = pool.next_channel()
+        for _ in range(2):
+            reader = pool.reader()
+            got = np.concatenate([reader.take(7), reader.take(size - 7)])
+            assert got.dtype == expected.dtype == (np.float64 if 0 in sizes else np.float32)
+            assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 1000, 1024, 1025, 100_000])
+def test_indices_equal_those_of_randint(small_chunks, n):
+    stream, state = IndexStream(SEED, n), np.random.RandomState(SEED)
+    for count in (3, 1000, 1, 500):
+        assert np.array_equal(stream.take(count), state.randint(0, n, size=count))
+
+
+def test_an_index_stream_continues_from_a_position_it_had(small_chunks):
+    stream = IndexStream(SEED, 300)
+    stream.take(50)
+    position = stream.position()
+    first = stream.take(400)
+    stream.go_to(position)
+    assert np.array_equal(stream.take(400), first)
 
 
 def test_a_case_hands_over_voxels_or_samples_whichever_are_fewer():
@@ -52,24 +71,4 @@ def test_a_case_hands_over_voxels_or_samples_whichever_are_fewer():
 
 def test_data_sets_without_foreground_have_no_samples():
     pool = ChannelPool([CaseSamples.prepare(f, 100, SEED) for f in cases((0, 0))])
-    assert pool.next_channel().size == 0
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1, 7, 137, 1000, 12345])
-def test_statistics_equal_those_of_numpy(small_chunks, dtype, size):
-    samples = np.random.RandomState(3).normal(40, 300, size).astype(dtype)
-    low, median, high = np.percentile(samples, np.array((0.5, 50.0, 99.5)))
-    expected = {
-        "max": samples.max(),
-        "mean": samples.mean(),
-        "median": median,
-        "min": samples.min(),
-        "percentile_00_5": low,
-        "percentile_99_5": high,
-        "std": samples.std(),
-    }
-    got = intensity_statistics(samples.copy())
-    assert list(got) == sorted(expected)
-    assert got == {name: float(value) for name, value in expected.items()}
-    assert all(type(value) is float for value in got.values())
+    assert pool.next_channel() == 0

@@ -33,6 +33,16 @@ def test_crop_equals_fill_holes_then_box(seed, shape, background):
     assert np.array_equal(create_nonzero_mask(data), binary_fill_holes((data != 0).any(axis=0)))
 
 
+@pytest.mark.parametrize("shape", [(40, 50, 60), (30, 200)])
+def test_a_few_zeros_inside_an_image_are_filled_as_by_scipy(shape):
+    # So few that background is followed from the border instead of numbering its components.
+    random = np.random.RandomState(len(shape))
+    data = (random.rand(1, *shape) > 0.015).astype(np.float32)
+    tunnel = (0, slice(0, shape[0] // 2), *[3] * (len(shape) - 1))  # leads from the border to the middle
+    data[tunnel] = 0
+    assert np.array_equal(create_nonzero_mask(data), binary_fill_holes(data[0] != 0))
+
+
 def test_a_closed_hole_is_inside_and_an_open_one_is_not():
     data = np.ones((1, 5, 5, 5))
     data[0, 2, 2, 2] = 0

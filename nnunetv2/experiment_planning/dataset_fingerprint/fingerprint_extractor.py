@@ -14,10 +14,14 @@ from nnunetv2.errors import DatasetError, ImageError
 from nnunetv2.experiment_planning.dataset_fingerprint.foreground_samples import (
     CaseSamples,
     ChannelPool,
+)
+from nnunetv2.experiment_planning.dataset_fingerprint.intensity_statistics import (
     intensity_statistics,
+    streamed_statistics,
 )
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.records.files import read_json, write_json
@@ -124,6 +128,7 @@ class DatasetFingerprintExtractor:
             self.num_processes,
             what=f"fingerprint of {self.dataset_name}",
             show_progress=self.show_progress_bar,
+            preload=(__name__, reader.__module__),
         )
         return {case: _from_analyze_case(result) for case, result in results.items()} if replaced else results
 
@@ -142,13 +147,13 @@ class DatasetFingerprintExtractor:
         pool = ChannelPool(m.samples for m in measurements)
         channels = {}
         for channel in range(len(measurements[0].samples.channels)):
-            samples = pool.next_channel()
-            if not samples.size:
+            size = pool.next_channel()
+            if not size:
                 raise DatasetError(
                     f"no case of {self.input_folder} has a label above 0, so there is nothing to segment and no "
                     "intensity to measure. Check labelsTr and the labels in dataset.json"
                 )
-            channels[str(channel)] = intensity_statistics(samples)
+            channels[str(channel)] = streamed_statistics(size, pool.reader)
         return Fingerprint(
             foreground_intensity_properties_per_channel=channels,
             median_relative_size_after_cropping=float(np.median([m.relative_size for m in measurements])),
@@ -181,10 +186,10 @@ def foreground_voxels(segmentation: np.ndarray, images: np.ndarray) -> list[np.n
             f"images of shape {images.shape} and segmentation of shape {segmentation.shape} need 4 axes: C, Z, Y, X"
         )
     for name, array in (("image", images), ("segmentation", segmentation)):
-        if np.isnan(array).any():
+        if any(np.isnan(channel.min(initial=0)) for channel in array):  # NaN is the minimum of what contains it
             raise ImageError(f"the {name} contains NaN; replace these voxels before going on")
-    mask = segmentation[0] > 0
-    return [channel[mask] for channel in images]
+    where = np.flatnonzero(segmentation[0] > 0)
+    return [channel.take(where) for channel in images]
 
 
 def _read_cropped(
@@ -193,7 +198,7 @@ def _read_cropped(
     """Image and segmentation cropped to the nonzero box, spacing in mm, and the box's share of the volume."""
     reader = reader_writer_class()
     images, properties = reader.read_images(image_files)
-    segmentation, _ = reader.read_seg(segmentation_file)
+    segmentation = compact_labels(reader.read_seg(segmentation_file)[0])
     full = images.shape[1:]
     images, segmentation, _ = crop_to_nonzero(images, segmentation)
     return images, segmentation, properties["spacing"], float(np.prod(images.shape[1:]) / np.prod(full))
@@ -215,4 +220,4 @@ def _case_statistics(voxels: np.ndarray) -> dict[str, float]:
     if not voxels.size:
         names = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
         return dict.fromkeys(names, float("nan"))
-    return intensity_statistics(voxels.copy())
+    return intensity_statistics(voxels)

@@ -1,8 +1,8 @@
-"""Random samples of foreground intensities, and their statistics, exactly as published fingerprints hold them.
+"""Random samples of foreground intensities, drawn exactly as published fingerprints hold them, a piece at a time.
 
 Digits depend on the random stream (``RandomState.choice`` with replacement, one stream per case shared by its channels
 in order), on the order of the samples, and on their type: numpy adds float32 in float32. None of it can be changed
-without changing every fingerprint, so what is done here is only done with less memory.
+without changing every fingerprint, so what is done here is only done with less memory and time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Draws per step; a chunk of indices and samples stays small, and the stream does not depend on it.
+# Draws per step; a piece of indices and samples stays small, and the stream does not depend on it.
 CHUNK = 1 << 20
 
 
@@ -33,10 +33,14 @@ class CaseSamples:
         pending = cls(channels=list(foreground), num_samples=num_samples, seed=seed)
         if foreground[0].size <= num_samples:
             return pending
-        drawn = [np.empty(num_samples, dtype=voxels.dtype) for voxels in foreground]
-        state = np.random.RandomState(seed)
-        for voxels, out in zip(foreground, drawn):
-            draw_into(out, voxels, state)
+        indices = IndexStream(seed, foreground[0].size)
+        drawn = []
+        for voxels in foreground:
+            samples = np.empty(num_samples, dtype=voxels.dtype)
+            for start in range(0, num_samples, CHUNK):
+                part = samples[start : start + CHUNK]
+                part[...] = voxels[indices.take(part.size)]
+            drawn.append(samples)
         return cls(channels=drawn, num_samples=num_samples)
 
     def count(self, channel: int) -> int:
@@ -45,65 +49,106 @@ class CaseSamples:
         return self.num_samples if voxels and self.seed is not None else voxels
 
 
-def draw_into(out: np.ndarray, voxels: np.ndarray, state: np.random.RandomState) -> None:
-    """Fill ``out`` (1D) with draws from ``voxels`` (1D, not empty), as ``state.choice(voxels, out.size)`` would."""
-    for start in range(0, out.size, CHUNK):
-        part = out[start : start + CHUNK]
-        part[:] = voxels[state.randint(0, voxels.size, size=part.size)]
+class IndexStream:
+    """``RandomState(seed).randint(0, n)`` as a stream, several times faster than asking for it.
+
+    The generator draws 32 random bits, keeps as many as ``n`` needs, and tries again while the number is ``n`` or more.
+    Doing that for many numbers at once gives the same numbers.
+    """
+
+    def __init__(self, seed: int, n: int):
+        self._n = n
+        self._mask = np.uint32((1 << (n - 1).bit_length()) - 1) if n <= 1 << 32 else None
+        self._state = np.random.RandomState(seed)
+        self._ready = np.empty(0, dtype=np.uint32)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next ``count`` indices below ``n``, (count,)."""
+        if self._n == 1:
+            return np.zeros(count, dtype=np.uint32)
+        if self._mask is None:
+            return self._state.randint(0, self._n, size=count)
+        parts, missing = [], count
+        while missing:
+            if not self._ready.size:
+                numbers = self._state.randint(0, 1 << 32, size=CHUNK, dtype=np.uint32)
+                numbers &= self._mask
+                self._ready = np.compress(numbers < self._n, numbers)  # several times faster than indexing
+            parts.append(self._ready[:missing])
+            self._ready = self._ready[missing:]
+            missing -= parts[-1].size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def position(self) -> tuple:
+        """Where the stream is, for ``go_to``."""
+        return self._state.get_state(legacy=False), self._ready
+
+    def go_to(self, position: tuple) -> None:
+        """Continue from an earlier ``position``."""
+        state, self._ready = position
+        self._state.set_state(state)
 
 
 class ChannelPool:
-    """The samples of all cases, one channel after the other, in one array at a time."""
+    """The samples of all cases, one channel after the other; each can be read as often as needed, in pieces."""
 
     def __init__(self, cases: Iterable[CaseSamples]):
         self._cases = list(cases)
         # Channels continue the stream of their case, so the streams live as long as the pool.
-        self._streams = [np.random.RandomState(c.seed) if c.seed is not None else None for c in self._cases]
-        self._next = 0
+        self._streams = [
+            IndexStream(case.seed, case.channels[0].size) if case.seed is not None and case.channels[0].size else None
+            for case in self._cases
+        ]
+        self._channel = -1
+        self._starts: list[tuple | None] = []
 
-    def next_channel(self) -> np.ndarray:
-        """Samples of the next channel, cases in order; float32, or float64 once a case has no foreground at all.
+    def next_channel(self) -> int:
+        """Go on to the next channel; returns how many samples it has. The one before must have been read to its end."""
+        self._channel += 1
+        self._starts = [stream and stream.position() for stream in self._streams]
+        return sum(case.count(self._channel) for case in self._cases)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the channel's samples: float32, or float64 once a case has no foreground at all.
 
         The wider type is what joining with an empty list has always produced; means differ in the eighth digit.
         """
-        channel, self._next = self._next, self._next + 1
-        parts = [case.channels[channel] for case in self._cases]
-        dtype = np.result_type(*{part.dtype if part.size else np.dtype(np.float64) for part in parts})
-        counts = [case.count(channel) for case in self._cases]
-        pooled = np.empty(sum(counts), dtype=dtype)
-        ends = np.cumsum(counts)
-        for part, stream, count, end in zip(parts, self._streams, counts, ends):
-            out = pooled[end - count : end]
-            if stream is None:
-                out[:] = part
-            elif part.size:
-                draw_into(out, part, stream)
-        return pooled
+        parts = (case.channels[self._channel] for case in self._cases)
+        return np.result_type(*{part.dtype if part.size else np.dtype(np.float64) for part in parts})
+
+    def reader(self) -> PieceReader:
+        """Reads the channel from its start, cases in order. Only one reader at a time."""
+        for stream, start in zip(self._streams, self._starts):
+            if stream is not None and start is not None:
+                stream.go_to(start)
+        return PieceReader(self._pieces(), self.dtype)
+
+    def _pieces(self) -> Iterable[np.ndarray]:
+        for case, stream in zip(self._cases, self._streams):
+            voxels, count = case.channels[self._channel], case.count(self._channel)
+            for start in range(0, count, CHUNK):
+                size = min(CHUNK, count - start)
+                yield voxels[start : start + size] if stream is None else voxels[stream.take(size)]
 
 
-def intensity_statistics(samples: np.ndarray) -> dict[str, float]:
-    """Max, mean, median, min, percentiles 0.5 and 99.5, and standard deviation of ``samples`` (1D, not empty).
+class PieceReader:
+    """Reads a sequence of arrays as if they were one."""
 
-    Reorders ``samples`` in place, which saves a copy.
-    """
-    mean = np.mean(samples)
-    statistics = {"max": np.max(samples), "mean": mean, "min": np.min(samples)}
-    statistics["std"] = np.sqrt(_sum_of_squares(samples, mean) / mean.dtype.type(samples.size))
-    # NOTE one call with an array of float64: a scalar would make numpy interpolate in float32, with other digits.
-    low, median, high = np.percentile(samples, np.array((0.5, 50.0, 99.5)), overwrite_input=True)
-    statistics |= {"median": median, "percentile_00_5": low, "percentile_99_5": high}
-    return {name: float(statistics[name]) for name in sorted(statistics)}
+    def __init__(self, pieces: Iterable[np.ndarray], dtype: np.dtype):
+        self._pieces = iter(pieces)
+        self._dtype = dtype
+        self._left = np.empty(0, dtype)
 
-
-def _sum_of_squares(samples: np.ndarray, mean: np.floating) -> np.floating:
-    """Sum of squared deviations in the type of ``samples``, added in the order in which numpy adds a long array.
-
-    numpy halves long arrays (at a multiple of 8) and adds the halves' sums; doing the same here avoids a copy of all
-    samples without changing a digit.
-    """
-    if samples.size <= CHUNK:
-        deviation = samples - mean
-        return np.add.reduce(np.multiply(deviation, deviation, out=deviation))
-    half = samples.size // 2
-    half -= half % 8
-    return _sum_of_squares(samples[:half], mean) + _sum_of_squares(samples[half:], mean)
+    def take(self, count: int) -> np.ndarray:
+        """The next ``count`` values, (count,), in an array of their own."""
+        result = np.empty(count, self._dtype)
+        done = 0
+        while done < count:
+            if not self._left.size:
+                self._left = next(self._pieces)
+            part = self._left[: count - done]
+            result[done : done + part.size] = part
+            self._left = self._left[part.size :]
+            done += part.size
+        return result

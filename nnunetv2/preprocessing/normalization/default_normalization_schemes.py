@@ -58,7 +58,7 @@ def _on_a_copy(scheme: ImageNormalization, apply, image: np.ndarray, seg: np.nda
 
 
 def normalize_in_place(scheme: ImageNormalization, image: np.ndarray, seg: np.ndarray | None = None) -> None:
-    """``image[...] = scheme.run(image, seg)`` for a float32 ``image`` (Z, Y, X), without a copy for schemes in this file.
+    """``image[...] = scheme.run(image, seg)`` for a float32 ``image`` (Z, Y, X); schemes in this file need no copy.
 
     A class that defines its own ``run`` is asked through it.
     """

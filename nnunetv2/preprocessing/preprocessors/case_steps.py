@@ -52,22 +52,6 @@ def classes_to_sample(label_manager: Any) -> list[int | tuple[int, ...]]:
     return classes
 
 
-def compact_labels(seg: np.ndarray) -> np.ndarray:
-    """``seg`` as int8 or int16 when that changes no value, to save memory; else ``seg`` itself."""
-    if not seg.size or seg.dtype.kind not in "fiu" or seg.dtype.itemsize == 1:
-        return seg
-    low, high = seg.min(), seg.max()
-    dtype = next((t for t in (np.int8, np.int16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None)
-    if dtype is None or dtype == seg.dtype:
-        return seg
-    result = np.empty(seg.shape, dtype)
-    for plane, target in zip(np.moveaxis(seg, 1, 0), np.moveaxis(result, 1, 0)):
-        target[...] = plane
-        if seg.dtype.kind == "f" and not np.array_equal(target, plane):
-            return seg
-    return result
-
-
 def as_small_integers(seg: np.ndarray) -> np.ndarray:
     """``seg`` as int8, or int16 where a label exceeds 127. Raises ImageError beyond int16."""
     largest, limit = seg.max(), np.iinfo(np.int16).max

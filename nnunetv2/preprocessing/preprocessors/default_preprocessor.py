@@ -19,17 +19,17 @@ from nnunetv2.configuration import num_processes as default_num_processes
 from nnunetv2.errors import ClassNotFoundError, DatasetError, ImageError
 from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import normalize_in_place
+from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case
 from nnunetv2.preprocessing.preprocessors.case_steps import (
     as_small_integers,
     classes_to_sample,
-    compact_labels,
     require_finite,
     target_spacing,
     transposed,
 )
-from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case
 from nnunetv2.preprocessing.preprocessors.foreground_locations import ClassKey, sample_foreground_locations
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_product_threads

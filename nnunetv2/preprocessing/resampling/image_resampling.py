@@ -172,7 +172,9 @@ def _right_matrix(old: int, new: int, order: int, dtype: np.dtype) -> _Matrix | 
     if old == new:
         return None
     rows = new if max(old, new) <= _LONGEST_WHOLE_AXIS else 4 * _ROWS_PER_PRODUCT
-    return [(b.rows, b.columns, np.ascontiguousarray(b.weights.T, dtype)) for b in operator_blocks(old, new, order, rows)]
+    return [
+        (b.rows, b.columns, np.ascontiguousarray(b.weights.T, dtype)) for b in operator_blocks(old, new, order, rows)
+    ]
 
 
 def _working_dtype(volume: np.ndarray) -> np.dtype:

@@ -24,7 +24,7 @@ def borrowed_torch_threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def borrowed_product_threads(count: int | None) -> Iterator[None]:
-    """Let matrix products of numpy, and of torch where it is loaded, use ``count`` CPU threads; None changes nothing."""
+    """Let matrix products of numpy, and of torch where it is loaded, use ``count`` threads; None changes nothing."""
     with ExitStack() as stack:
         if count is not None:
             from threadpoolctl import threadpool_limits
