@@ -1,6 +1,6 @@
 """Time and memory of resampling, ours against scikit-image and batchgenerators, in one process with one thread.
 
-Usage: python -m benchmarks.resampling_speed [--size Z Y X] [--repeat N] [--upstream UPSTREAM_PYTHON [--pairs N]]
+Usage: python benchmarks/resampling_speed.py [--size Z Y X] [--repeat N] [--upstream UPSTREAM_PYTHON [--pairs N]]
 
 Prints CPU seconds, peak memory above the start (MiB), the largest difference of intensities and the number of labels
 that differ, for a synthetic CT and its label map (13 organs), resampled between typical spacings. With --upstream it
