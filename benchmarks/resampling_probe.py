@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
 
 SPACING = (1.0, 1.0, 1.0)
