@@ -7,6 +7,7 @@ computed at each access, so changing the environment after the import has an eff
 from __future__ import annotations
 
 import os
+from math import ceil
 
 # An axis is called low resolution when its spacing exceeds the others' by more than this factor
 # (Isensee et al., Nature Methods 18, 2021: "anisotropic").
@@ -35,12 +36,64 @@ def switch_from_environment(name: str) -> bool | None:
     return None if value is None else value.strip().lower() in _TRUE
 
 
-def available_cpus() -> int:
-    """CPUs this process may use (its affinity), which in a container or a cluster job are fewer than there are."""
+def cgroup_cpu_limit(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float | None:
+    """CPUs' worth of time that control groups leave this process, None without a limit or outside Linux.
+
+    Version 2 (``cpu.max``: quota and period in microseconds) and version 1 (``cpu.cfs_quota_us``,
+    ``cpu.cfs_period_us``). A limit of any parent group holds, too, so the smallest counts. ``root`` is where the groups
+    are mounted, ``membership`` the file that says which ones this process is in.
+    """
     try:
-        return len(os.sched_getaffinity(0))
+        with open(membership) as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    limits = []
+    for line in lines:
+        _, controllers, group = line.split(":", 2) if line.count(":") >= 2 else ("", "", "/")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # In a container the group's path may be the host's while its files are mounted at the root.
+        for mount in (os.path.join(root, controllers), os.path.join(root, "cpu"), root):
+            limits += _limits_along(mount, group)
+    return min(limits, default=None)
+
+
+def _limits_along(mount: str, group: str) -> list[float]:
+    """Limits of ``group`` and all its parents below ``mount``."""
+    parts = [part for part in group.split("/") if part and part != ".."]
+    folders = [os.path.join(mount, *parts[:depth]) for depth in range(len(parts) + 1)]
+    return [limit for limit in map(_limit_in, folders) if limit is not None]
+
+
+def _limit_in(folder: str) -> float | None:
+    words = []
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            for name in names:
+                with open(os.path.join(folder, name)) as file:
+                    words += file.read().split()
+            break
+        except OSError:
+            words = []
+    try:
+        quota, period = (int(word) for word in words)
+    except ValueError:  # no such files, or "max", which is no limit
+        return None
+    return quota / period if quota > 0 and period > 0 else None  # -1 is no limit in version 1
+
+
+def available_cpus() -> int:
+    """CPUs this process may use, which in a container or a cluster job are fewer than there are; at least 1.
+
+    The smaller of its affinity and its control group's share of time, the latter rounded up.
+    """
+    try:
+        cpus = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+        cpus = os.cpu_count() or 1
+    limit = cgroup_cpu_limit()
+    return cpus if limit is None else max(1, min(cpus, ceil(limit)))
 
 
 def num_processes() -> int:
@@ -49,8 +102,8 @@ def num_processes() -> int:
 
 
 def num_augmentation_processes() -> int:
-    """Count of data augmentation processes per device (``nnUNet_n_proc_DA``, else 12), at most one per CPU."""
-    return min(integer_from_environment("nnUNet_n_proc_DA", 12), os.cpu_count() or 1)
+    """Count of augmentation processes per device (``nnUNet_n_proc_DA``, else 12), at most one per available CPU."""
+    return min(integer_from_environment("nnUNet_n_proc_DA", 12), available_cpus())
 
 
 def __getattr__(name: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunetv2.configuration import available_cpus
 from nnunetv2.configuration import num_processes as default_num_processes
 from nnunetv2.ensembling.probability_files import (
     ENDINGS,
@@ -181,7 +182,7 @@ def _merge_cases(
         for case, files in sources.items()
     ]
     wanted = default_num_processes() if num_processes is None else num_processes
-    workers = max(1, min(wanted, os.cpu_count() or 1, len(tasks)))
+    workers = max(1, min(wanted, available_cpus(), len(tasks)))
     with ThreadPoolExecutor(workers) as pool:
         map_cases(merge_files, tasks, workers, what="ensemble", executor=pool if workers > 1 else None)
 

@@ -6,7 +6,6 @@ previous stage of a cascade behind the image channels; ``ofile`` truncated outpu
 
 from __future__ import annotations
 
-import os
 import queue
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from batchgenerators.dataloading.data_loader import DataLoader
 
+from nnunetv2.configuration import available_cpus
 from nnunetv2.inference.background import call_for_case, prefetch
 from nnunetv2.inference.case_items import STAGE, CaseMaker, Item, Task, array_tasks, as_tensor, file_tasks
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -30,7 +30,7 @@ def _iterate(tasks: Iterator[Task], cases: int, num_processes: int, pin_memory: 
             item["data"] = item["data"].pin_memory()
         return item
 
-    workers = min(num_processes, cases, os.cpu_count() or 1)
+    workers = min(num_processes, cases, available_cpus())
     return prefetch((partial(make, case, task) for case, task in tasks), workers)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
 
-from nnunetv2.configuration import num_processes
+from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.ensembling.probability_files import NPZ, write_probabilities
 from nnunetv2.errors import LabelsError
 from nnunetv2.inference.label_targets import LabelTarget
@@ -34,7 +34,7 @@ Spacing = Sequence[float]
 
 def _threads(requested: int | None) -> int:
     """Torch threads for one export: as requested (None: ``nnUNet_def_n_proc``, else 8), at most one per CPU."""
-    return max(1, min(num_processes() if requested is None else requested, os.cpu_count() or 1))
+    return max(1, min(num_processes() if requested is None else requested, available_cpus()))
 
 
 def _resampled_channels(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnunetv2.configuration import num_processes
+from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import padding_to_tile
 from nnunetv2.inference import patchable, stock_path
@@ -186,7 +186,7 @@ class nnUNetPredictor(LogitsPredictor):
         Raises WorkerError (a RuntimeError) naming the case that failed; what was predicted before is still written.
         """
         workers = num_processes() if num_processes_segmentation_export is None else num_processes_segmentation_export
-        exporter = BoundedExecutor(min(workers, os.cpu_count() or 1))
+        exporter = BoundedExecutor(min(workers, available_cpus()))
         closing_items = closing(data_iterator) if hasattr(data_iterator, "close") else nullcontext()
         try:
             with exporter, closing_items:

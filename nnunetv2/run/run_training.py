@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnunetv2.cli.arguments import add_device, command_parser
 from nnunetv2.cli.commands import command
+from nnunetv2.configuration import available_cpus
 from nnunetv2.errors import CheckpointError, UsageError
 from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST
 from nnunetv2.run.training_request import DEFAULT_PLANS, DEFAULT_TRAINER, TrainingRequest, parse_fold
@@ -221,7 +222,7 @@ def use_threads_for(device: str) -> None:
 
     if device == "cpu":
         sharers = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // sharers))
+        torch.set_num_threads(max(1, available_cpus() // sharers))
     elif device == "cuda":
         torch.set_num_threads(1)
         with contextlib.suppress(RuntimeError):  # can be set only once, and only before torch has worked

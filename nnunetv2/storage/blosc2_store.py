@@ -11,6 +11,7 @@ from typing import Any
 import blosc2
 import numpy as np
 
+from nnunetv2.configuration import available_cpus
 from nnunetv2.errors import FileContentError, MissingFileError
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.layout import files_with_ending
@@ -170,7 +171,7 @@ def write_array(
         shapes["chunks"] = tuple(int(n) for n in chunks)
     if blocks is not None:
         shapes["blocks"] = tuple(int(n) for n in blocks)
-    parameters = _compression(_better_filter(array, shapes), min(_COMPRESSION_THREADS, os.cpu_count() or 1))
+    parameters = _compression(_better_filter(array, shapes), min(_COMPRESSION_THREADS, available_cpus()))
     with atomic_path(path) as temporary:
         blosc2.asarray(array, urlpath=str(temporary), mode="w", cparams=parameters, **shapes)
 

@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunetv2.configuration import num_processes
+from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_of_cases
 from nnunetv2.inference.background import BoundedExecutor
 from nnunetv2.inference.export_prediction import export_prediction_from_logits, resample_and_save
@@ -74,8 +74,8 @@ def cases_of_this_process(cases: Sequence[str]) -> list[str]:
 def _predict_cases(trainer: nnUNetTrainer, cases: Sequence[str], folder: str, save_probabilities: bool) -> None:
     predictor = _predictor(trainer)
     dataset, stages = trainer.dataset_of(cases), next_stages(trainer)
-    workers = max(1, min(num_processes(), os.cpu_count() or 1))
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    workers = max(1, min(num_processes(), available_cpus()))
+    threads = max(1, available_cpus() // workers)
     last_barrier = len(cases) // world_size() - 1
     # The context manager waits for all exports, also after an error.
     with BoundedExecutor(workers, workers + 2, stage="Export of the final validation") as exports:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnunetv2.configuration import available_cpus
 from nnunetv2.errors import CheckpointError, UsageError
 from nnunetv2.run import run_training as module
 from nnunetv2.run.run_training import (
@@ -329,7 +330,7 @@ def test_training_on_the_cpu_uses_all_of_it():
     try:
         torch.set_num_threads(1)
         module.use_threads_for("cpu")
-        assert torch.get_num_threads() == os.cpu_count()
+        assert torch.get_num_threads() == available_cpus()
     finally:
         torch.set_num_threads(before)
 
