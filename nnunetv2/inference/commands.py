@@ -6,7 +6,9 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser, fold
@@ -66,6 +68,18 @@ def _add_prediction_flags(
         "--not_on_device", action="store_true", help="keep sums of logits in main memory, not on the GPU"
     )
     parser.add_argument("--float32", action="store_true", help="sum logits in float32 instead of float16")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "torch", "openvino"),
+        default="auto",
+        help="what runs the network; auto is openvino on a CPU where it is installed and takes the network, else torch",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("f32", "bf16", "fp16"),
+        default=None,
+        help="of products in the network; default: fp16 on CUDA, else f32. bf16 on a CPU: allowed where it is faster",
+    )
     add_executor(parser)
 
 
@@ -158,11 +172,35 @@ def _make_predictor(args: argparse.Namespace) -> nnUNetPredictor:
         "allow_tqdm": not args.disable_progress_bar,
         "accumulator_dtype": torch.float32 if args.float32 else torch.float16,
     }
+    # Only wishes are passed on: a predictor class put in place of ours may not know these settings.
+    settings |= {} if args.engine == "auto" else {"engine": args.engine}
+    settings |= {} if args.precision is None else {"precision": args.precision}
     if device is None:
         from nnunetv2.inference.prediction_on_workers import WorkersPredictor
 
         return WorkersPredictor(args.device, **settings)
     return patchable.names().nnUNetPredictor(device=device, **settings)
+
+
+@contextmanager
+def _engine_prepared_beside(predictor: nnUNetPredictor | None) -> Iterator[None]:
+    """Compile the network in a thread while the first case is read; an error in it shows with the first tile."""
+    if not hasattr(predictor, "prepare_engine"):
+        yield
+        return
+    thread = threading.Thread(target=_prepare_quietly, args=(predictor,), name="prepare engine")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _prepare_quietly(predictor: nnUNetPredictor) -> None:
+    try:
+        predictor.prepare_engine()
+    except Exception as error:  # the main thread meets the same error, with the case it concerns
+        logger.debug("preparing the engine ended with %r", error)
 
 
 def _predict(args: argparse.Namespace, model_folder: str) -> None:
@@ -171,7 +209,7 @@ def _predict(args: argparse.Namespace, model_folder: str) -> None:
     from nnunetv2.utilities.executors import work_on
 
     predictor.initialize_from_trained_model_folder(model_folder, args.f, checkpoint_name=args.chk)
-    with work_on(args.executor):
+    with work_on(args.executor), _engine_prepared_beside(predictor if args.executor is None else None):
         predictor.predict_from_files(
             args.i,
             args.o,

@@ -18,6 +18,8 @@ from nnunetv2.errors import UsageError
 from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
 from nnunetv2.geometry.tiles import Slicer, tile_slicers
 from nnunetv2.inference import model_folder, network_calls, patchable
+from nnunetv2.inference.engines.contract import tiles_per_batch
+from nnunetv2.inference.fold_engine import FoldEngine
 from nnunetv2.inference.mirroring import mean_over_flips
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, accumulate_tiles, pad_to_tile
 from nnunetv2.networks.build import build_network
@@ -50,6 +52,10 @@ class LogitsPredictor:
     accumulator_dtype : of the sums over tiles. torch.float16 (default) gives the numbers of nnU-Net v2, but rounds
         logits at the corners of the volume to integers. torch.float32 does not, and takes twice the memory.
     probability_format : of probabilities that are written, "npz" or "blosc2".
+    engine : ``auto`` (OpenVINO on a CPU where it is installed and the network converts, else torch), ``torch`` or
+        ``openvino``.
+    precision : ``f32``, ``bf16`` or ``fp16``, of the products inside the network; None is fp16 on CUDA, else f32. On a
+        CPU ``bf16`` is a permission, used where it is faster.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class LogitsPredictor:
         perform_everything_on_gpu: bool | None = None,
         accumulator_dtype: torch.dtype = torch.float16,
         probability_format: str = NPZ,
+        engine: str = "auto",
+        precision: str | None = None,
     ):
         self.tile_step_size = tile_step_size
         self.use_gaussian = use_gaussian
@@ -93,6 +101,7 @@ class LogitsPredictor:
         # A network serves one call at a time; everything else of a prediction belongs to the calling thread.
         self.tiles_per_call = 1
         self._network_lock = threading.RLock()
+        self._engine = FoldEngine(engine, precision, self.device)
         self._fold_in_network: int | None = None
 
     def initialize_from_trained_model_folder(
@@ -154,6 +163,7 @@ class LogitsPredictor:
         self.allowed_mirroring_axes = inference_allowed_mirroring_axes
         self.label_manager = plans_manager.get_label_manager(dataset_json)
         self.network = network_calls.compiled_if_asked(network)
+        self.tiles_per_call = tiles_per_batch(tuple(configuration_manager.patch_size))
 
     @staticmethod
     def auto_detect_available_folds(model_training_output_dir: str, checkpoint_name: str) -> list[int]:
@@ -192,7 +202,7 @@ class LogitsPredictor:
                 f"{tuple(getattr(input_image, 'shape', ()))}; 2D images need Z = 1"
             )
         network_calls.make_ready(self.network, self.device)
-        with network_calls.inference_settings(self.device):
+        with network_calls.inference_settings(self.device, self._engine.precision):
             data, inner = pad_to_tile(input_image, self.configuration_manager.patch_size)
             slicers = self._internal_get_sliding_window_slicers(data.shape[1:])
             return self._predict_with_fallback(data, slicers)[inner]
@@ -236,7 +246,9 @@ class LogitsPredictor:
     def _select_fold(self, fold: int | None) -> None:
         """Put the weights of this fold into the network, whatever it holds; None leaves it alone."""
         with self._network_lock:
-            if fold is not None:
+            if fold is not None and self._uses_engine():
+                self._engine.select(fold, self.network, self.list_of_parameters, self._tile_shape())
+            elif fold is not None:
                 network_calls.load_weights(self.network, self.list_of_parameters[fold])
             self._fold_in_network = fold
 
@@ -248,14 +260,33 @@ class LogitsPredictor:
         """
         if fold != self._fold_in_network:
             self._select_fold(fold)
+        if fold is not None and self._uses_engine():
+            axes = self.allowed_mirroring_axes if self.use_mirroring else None
+            return self._engine.predict(fold, tiles, axes, self.network, self.list_of_parameters)
         if len(tiles) == 1:
             return self._internal_maybe_mirror_and_predict(tiles)
         return torch.cat([self._internal_maybe_mirror_and_predict(tile[None]) for tile in tiles])
 
     def _predict_locked(self, fold: int | None, tiles: torch.Tensor) -> torch.Tensor:
         """``_predict_tile_batch`` under the inference settings, for threads that share this predictor."""
-        with self._network_lock, network_calls.inference_settings(self.device):
+        with self._network_lock, network_calls.inference_settings(self.device, self._engine.precision):
             return self._predict_tile_batch(fold, tiles)
+
+    def _uses_engine(self) -> bool:
+        """Whether tiles go to the engine: unless a subclass or an assigned function predicts a tile its own way."""
+        own = LogitsPredictor._internal_maybe_mirror_and_predict
+        return getattr(self._internal_maybe_mirror_and_predict, "__func__", None) is own
+
+    def _tile_shape(self) -> tuple[int, ...]:
+        """Shape (1, C, *patch) of a tile."""
+        channels = determine_num_input_channels(self.plans_manager, self.configuration_manager, self.dataset_json)
+        return (1, channels, *self.configuration_manager.patch_size)
+
+    def prepare_engine(self) -> None:
+        """Convert and compile the network of every fold now, beside preprocessing, instead of with the first tile."""
+        with self._network_lock:
+            if self._folds()[0] is not None and self._uses_engine():
+                self._engine.prepare(self.network, self.list_of_parameters, self._tile_shape())
 
     def _internal_maybe_mirror_and_predict(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (1, K, *patch) of one tile (1, C, *patch), mean over mirror images if mirroring is on."""

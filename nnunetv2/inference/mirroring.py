@@ -15,6 +15,20 @@ def flip_combinations(axes: Sequence[int]) -> list[tuple[int, ...]]:
     return [subset for size in range(1, len(axes) + 1) for subset in itertools.combinations(axes, size)]
 
 
+def checked_flips(axes: Sequence[int] | None, spatial_dims: int) -> list[tuple[int, ...]]:
+    """Dimensions of a batch (B, C, *spatial) to flip for each mirror image; without ``axes`` there is none.
+
+    Raises UsageError (an AssertionError) when an axis does not exist.
+    """
+    axes = tuple(axes or ())
+    if any(not 0 <= axis < spatial_dims for axis in axes):
+        raise UsageError(
+            f"mirroring axes {axes} do not fit an input with {spatial_dims} spatial axes. They come from the "
+            "checkpoint (inference_allowed_mirroring_axes); use --disable_tta or use_mirroring=False"
+        )
+    return flip_combinations([axis + 2 for axis in axes])
+
+
 def mean_over_flips(
     network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor, axes: Sequence[int] | None
 ) -> torch.Tensor:
@@ -26,14 +40,7 @@ def mean_over_flips(
 
     Raises UsageError (an AssertionError) when an axis does not exist.
     """
-    axes = tuple(axes or ())
-    spatial_dims = batch.ndim - 2
-    if any(not 0 <= axis < spatial_dims for axis in axes):
-        raise UsageError(
-            f"mirroring axes {axes} do not fit an input with {spatial_dims} spatial axes. They come from the "
-            "checkpoint (inference_allowed_mirroring_axes); use --disable_tta or use_mirroring=False"
-        )
-    combinations = flip_combinations([axis + 2 for axis in axes])
+    combinations = checked_flips(axes, batch.ndim - 2)
     prediction = network(batch)
     if not combinations:
         return prediction

@@ -6,7 +6,7 @@ What is required of it: called with a tensor (1, C, *patch) it gives (1, K, *pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,6 +26,13 @@ def innermost(network: Network) -> Network:
             network = network._orig_mod
         else:
             return network
+
+
+def is_plain(network: Network) -> bool:
+    """Whether it is a torch module without wrappers and hooks, so that a copy of it does all that it does."""
+    if not isinstance(network, torch.nn.Module) or innermost(network) is not network:
+        return False
+    return not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
 def takes_weights(network: Network) -> bool:
@@ -66,15 +73,27 @@ def compiled_if_asked(network: Network) -> Network:
     return torch.compile(network)
 
 
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """What makes torch compute products on ``device`` in ``precision``: f32, bf16 or fp16."""
+    if device.type == "mps":
+        return nullcontext()
+    if precision == "f32":
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype={"bf16": torch.bfloat16, "fp16": torch.float16}[precision])
+
+
 @contextmanager
-def inference_settings(device: torch.device) -> Iterator[None]:
-    """No gradients; on CUDA also float16 autocast and cuDNN's search for the fastest algorithm. All put back after."""
+def inference_settings(device: torch.device, precision: str | None = None) -> Iterator[None]:
+    """No gradients, products in ``precision``; on CUDA also cuDNN's search for the fastest algorithm. All put back.
+
+    Without a precision it is float16 on CUDA and float32 elsewhere.
+    """
     before = torch.backends.cudnn.benchmark
-    autocast = torch.autocast("cuda", dtype=torch.float16) if device.type == "cuda" else nullcontext()
+    precision = precision or ("fp16" if device.type == "cuda" else "f32")
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
     try:
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), autocast(device, precision):
             yield
     finally:
         torch.backends.cudnn.benchmark = before

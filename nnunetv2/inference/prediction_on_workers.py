@@ -29,6 +29,8 @@ class ModelOnWorker:
     use_mirroring: bool
     perform_everything_on_device: bool
     accumulator_dtype: torch.dtype
+    engine: str
+    precision: str | None
 
 
 class WorkersPredictor(nnUNetPredictor):
@@ -37,8 +39,16 @@ class WorkersPredictor(nnUNetPredictor):
     ``worker_device`` names the device of every worker; this process needs none and keeps to the CPU.
     """
 
-    def __init__(self, worker_device: str, perform_everything_on_device: bool = True, **settings: Any):
+    def __init__(
+        self,
+        worker_device: str,
+        perform_everything_on_device: bool = True,
+        engine: str = "auto",
+        precision: str | None = None,
+        **settings: Any,
+    ):
         super().__init__(device=torch.device("cpu"), **settings)
+        self._engine_wishes = {"engine": engine, "precision": precision}
         self._worker_device = worker_device
         self._everything_on_device = perform_everything_on_device
         self._model: tuple[str, tuple[int | str, ...], str] | None = None
@@ -74,6 +84,7 @@ class WorkersPredictor(nnUNetPredictor):
             use_mirroring=self.use_mirroring,
             perform_everything_on_device=self._everything_on_device,
             accumulator_dtype=self.accumulator_dtype,
+            **self._engine_wishes,
         )
         names = [None] * len(images) if names is None else names
         cases = []
@@ -109,6 +120,8 @@ def _loaded(model: ModelOnWorker) -> nnUNetPredictor:
         device=torch.device(model.device),
         allow_tqdm=False,
         accumulator_dtype=model.accumulator_dtype,
+        engine=model.engine,
+        precision=model.precision,
     )
     predictor.initialize_from_trained_model_folder(model.folder, model.folds, checkpoint_name=model.checkpoint)
     return predictor

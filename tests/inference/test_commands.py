@@ -24,7 +24,9 @@ COMMON = {
     "device": "cuda",
     "disable_progress_bar": False,
     "not_on_device": False,
+    "engine": "auto",
     "float32": False,
+    "precision": None,
     "executor": None,
 }
 
