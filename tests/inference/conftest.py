@@ -80,7 +80,8 @@ def make_dataset_json(labels=None, channels=1, regions_class_order=None) -> dict
 def make_predictor(
     network, plans=None, dataset_json=None, parameters=None, mirroring_axes=None, **settings
 ) -> nnUNetPredictor:
-    """A predictor on the CPU that uses ``network``."""
+    """A predictor on the CPU that uses ``network``, with torch unless ``engine`` says otherwise."""
+    settings.setdefault("engine", "torch")
     predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False, **settings)
     plans_manager = PlansManager(plans or make_plans())
     predictor.manual_initialization(

@@ -68,4 +68,4 @@ def _record(network: torch.nn.Module, shape: tuple[int, ...]) -> tuple[Any, torc
 def _operations(traced: Any) -> str:
     """The operations as text, without the shapes they were recorded with and without positions in the source."""
     text = re.sub(r"(Float|Long|Int|Half|BFloat16|Double|Bool)\([^)]*\)", r"\1", str(traced.inlined_graph))
-    return re.sub(r" # .*", "", text)
+    return re.sub(r" # .*|\.___torch_mangle_\d+", "", text)
