@@ -98,7 +98,7 @@ class FoldEngine:
             self._constants.clear()
             self._engine = make_engine(*self._wishes, network, parameters, self._device, shape)
             self._made_for = (network, parameters, _versions(parameters))
-            self._batch = tiles_per_batch(shape[2:]) if self._engine.batches else 1
+            self._batch = tiles_per_batch(shape[2:], self._engine.voxels_per_batch)
         return self._engine
 
 

@@ -6,6 +6,7 @@ at a time; who shares it among threads takes a lock.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Protocol
 
 import torch
@@ -32,8 +33,8 @@ class Engine(Protocol):
     """``torch`` or ``openvino``."""
     precision: str
     """One of PRECISIONS: in which products are computed. Sums inside a product are float32 always."""
-    batches: bool
-    """Whether more than one tile can be given at once."""
+    voxels_per_batch: int
+    """Voxels of a batch from which on more tiles in it gain nothing; 0 when only one tile can be given at once."""
 
     def prepare(self, fold: int, shape: tuple[int, ...]) -> None:
         """Do now what the first tile (B, C, *patch) of this fold would have to wait for."""
@@ -45,12 +46,10 @@ class Engine(Protocol):
         """Logits (B, K, *patch) of tiles (B, C, *patch) in memory of their own."""
 
 
-def tiles_per_batch(patch_size: tuple[int, ...]) -> int:
-    """How many tiles of this size are worth computing at once; at least 1."""
-    voxels = 1
-    for length in patch_size:
-        voxels *= length
-    return max(1, VOXELS_PER_BATCH // voxels)
+def tiles_per_batch(patch_size: tuple[int, ...], voxels_per_batch: int = VOXELS_PER_BATCH) -> int:
+    """How many tiles of this size are worth computing at once: a power of two, as are mirror images; at least 1."""
+    fitting = voxels_per_batch // prod(patch_size)
+    return 1 << (fitting.bit_length() - 1) if fitting else 1
 
 
 def resolve_precision(requested: str | None, device: torch.device) -> str:

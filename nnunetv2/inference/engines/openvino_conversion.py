@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,7 +29,7 @@ def convert(network: torch.nn.Module, shape: tuple[int, ...]) -> Any:
     import openvino
 
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), _root_logger_kept():
             warnings.simplefilter("ignore")  # tracing warns about every Python condition in a network
             traced, example = _traced(network, shape)
             model = openvino.convert_model(traced, example_input=example, input=[tuple(shape)])
@@ -37,6 +39,18 @@ def convert(network: torch.nn.Module, shape: tuple[int, ...]) -> Any:
     if len(model.outputs) == 0 or not model.output(0).get_partial_shape().is_static:
         raise EngineError("the converted network has no output of fixed shape")
     return model
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """OpenVINO's converter sets level and handlers of the root logger and leaves them so when it fails."""
+    root = logging.getLogger()
+    level, handlers, filters = root.level, list(root.handlers), list(root.filters)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:], root.filters[:] = handlers, filters
 
 
 def _traced(network: torch.nn.Module, shape: tuple[int, ...]) -> tuple[Any, torch.Tensor]:

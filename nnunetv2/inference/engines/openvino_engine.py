@@ -14,7 +14,7 @@ import torch
 
 from nnunetv2.configuration import available_cpus, integer_from_environment
 from nnunetv2.inference import network_calls
-from nnunetv2.inference.engines.contract import EngineError
+from nnunetv2.inference.engines.contract import EngineError, tiles_per_batch
 from nnunetv2.inference.engines.openvino_conversion import convert
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class OpenVINOEngine:
     """
 
     name = "openvino"
-    batches = True
+    # A convolution of one tile of this size keeps the threads busy; larger batches cost compiling and gain nothing.
+    voxels_per_batch = 2**16
 
     def __init__(self, network: torch.nn.Module, parameters: Sequence[Mapping[str, torch.Tensor]], precision: str):
         import openvino
@@ -64,7 +65,10 @@ class OpenVINOEngine:
         self._request(fold, tuple(shape))
 
     def predict(self, fold: int, tiles: torch.Tensor) -> torch.Tensor:
-        """Logits of tiles on the CPU."""
+        """Logits of tiles on the CPU. Only single tiles and full batches have a compiled model."""
+        full = tiles_per_batch(tuple(tiles.shape[2:]), self.voxels_per_batch)
+        if len(tiles) not in (1, full):
+            return torch.cat([self.predict(fold, tile) for tile in tiles.split(1)])
         request = self._request(fold, tuple(tiles.shape))
         array = np.ascontiguousarray(tiles.numpy(), dtype=np.float32)
         logits = torch.empty(tuple(request.model_outputs[0].get_shape()), dtype=torch.float32)

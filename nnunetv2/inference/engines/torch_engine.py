@@ -9,6 +9,7 @@ import torch
 
 from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.channels_last import FORMATS, fast_copy
+from nnunetv2.inference.engines.contract import VOXELS_PER_BATCH
 
 
 class TorchEngine:
@@ -26,7 +27,7 @@ class TorchEngine:
         self._device = device
         self._parameters = parameters
         self._fold: int | None = None
-        self.batches = isinstance(network, torch.nn.Module)
+        self.voxels_per_batch = VOXELS_PER_BATCH if isinstance(network, torch.nn.Module) else 0
         self._rearranged = network_calls.is_plain(network) and device.type == "cpu"
         self._network = fast_copy(network) if self._rearranged else network
 
