@@ -11,11 +11,12 @@ import numpy as np
 
 from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.utilities.overlay_plots import generate_overlay, slice_to_show
+from nnunetv2.utilities.overlay_plots import COLOR_CYCLE, generate_overlay, slice_to_show
 
 PERCENTILES = (0.5, 50.0, 99.5)
 _BINS = 64
 _THUMBNAIL_PIXELS = 192
+_JPEG = {"quality": 85}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ def measure_case(
     reader: BaseReaderWriter,
     labels: Sequence[int],
 ) -> CaseFacts:
-    """Read one case and measure it. ``labels`` are the foreground labels that decide which slice is shown.
+    """Read one case and measure it. ``labels`` are the values other than background, in the order of their colours.
 
     Raises ImageError when a file cannot be read, or image and label map differ in shape.
     """
@@ -90,7 +91,7 @@ def measure_case(
         orientation=orientation_of(properties),
         channels=tuple(measure_channel(channel, foreground) for channel in data),
         voxels=None if segmentation is None else count_labels(segmentation),
-        thumbnail=draw_thumbnail(data[0, index], None if segmentation is None else segmentation[index]),
+        thumbnail=draw_thumbnail(data[0, index], None if segmentation is None else segmentation[index], labels),
         thumbnail_size=(data.shape[2] * spacing[1], data.shape[3] * spacing[2]),
     )
 
@@ -149,15 +150,21 @@ def orientation_of(properties: Mapping[str, Any]) -> str:
     return "".join(code or "?" for code in aff2axcodes(affine))
 
 
-def draw_thumbnail(image: np.ndarray, segmentation: np.ndarray | None) -> bytes:
-    """JPEG of a slice (Y, X) between its percentiles 0.5 and 99.5, labels in colour."""
+def colour_positions(labels: Sequence[int]) -> dict[int, int]:
+    """Position in COLOR_CYCLE of every label, and of the background."""
+    return {0: 0} | {label: 1 + index % (len(COLOR_CYCLE) - 1) for index, label in enumerate(labels)}
+
+
+def draw_thumbnail(image: np.ndarray, segmentation: np.ndarray | None, labels: Sequence[int]) -> bytes:
+    """JPEG of a slice (Y, X) between its percentiles 0.5 and 99.5, with those of ``labels`` in colour."""
     from matplotlib.image import imsave
 
     step = max(1, -(-max(image.shape) // _THUMBNAIL_PIXELS))
     image = np.nan_to_num(image[::step, ::step].astype(np.float64))
     image = np.clip(image, *np.percentile(image, PERCENTILES[::2]))
-    labels = np.zeros(image.shape, int) if segmentation is None else segmentation[::step, ::step].astype(int)
+    shown = np.zeros(image.shape, int) if segmentation is None else segmentation[::step, ::step].astype(int)
+    positions = colour_positions(labels)
+    mapping = {int(value): positions.get(int(value), 0) for value in np.unique(shown)}
     buffer = io.BytesIO()
-    picture = generate_overlay(image, np.maximum(labels, 0), overlay_intensity=0.4)
-    imsave(buffer, picture, format="jpg", pil_kwargs={"quality": 85})
+    imsave(buffer, generate_overlay(image, shown, mapping, overlay_intensity=0.4), format="jpg", pil_kwargs=_JPEG)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from nnunetv2.dataset_report.case_facts import CaseFacts
+from nnunetv2.dataset_report.case_facts import CaseFacts, Intensities, colour_positions
 from nnunetv2.dataset_report.outliers import RULE, Mark
 from nnunetv2.dataset_report.pictures import common_range, distributions_png, histogram_svg
 from nnunetv2.utilities.overlay_plots import COLOR_CYCLE
@@ -20,8 +20,8 @@ th, td { border-bottom: 1px solid var(--line); padding: .35rem .5rem; text-align
 th { cursor: pointer; white-space: nowrap; }
 .marked { background: var(--marked); }
 .numbers { white-space: nowrap; font-variant-numeric: tabular-nums; }
-.thumbnail { width: 120px; background: black; }
-.histogram { width: 180px; height: 54px; border-bottom: 1px solid var(--line); }
+.thumbnail { width: 100px; background: black; }
+.histogram { width: 150px; height: 45px; border-bottom: 1px solid var(--line); }
 .histogram polyline { fill: none; stroke-width: 1.3; }
 .all { stroke: var(--grey); }
 .labelled { stroke: #cc3399; }
@@ -101,13 +101,10 @@ def _outliers(report: Report) -> str:
     return f"<ul>{items}</ul>"
 
 
-def _colour(value: int) -> str:
-    return COLOR_CYCLE[1 + (value - 1) % (len(COLOR_CYCLE) - 1)]
-
-
 def _legend(report: Report) -> str:
+    positions = colour_positions([value for value in report.label_names if value != 0])
     spans = [
-        f'<span><i class="colour" style="background:#{_colour(value)}"></i>{escape(name)}</span>'
+        f'<span><i class="colour" style="background:#{COLOR_CYCLE[positions[value]]}"></i>{escape(name)}</span>'
         for value, name in report.label_names.items()
         if value != 0
     ]
@@ -115,20 +112,40 @@ def _legend(report: Report) -> str:
     lines += '<span><i class="colour" style="background:#cc3399"></i>histogram of labelled voxels</span>'
     note = (
         "Click on a heading to sort. Shapes and spacings are in array order (z, y, x). Histograms show percentile 0.5 "
-        "to 99.5 of a case with logarithmic heights, all cases over the same intensities."
+        "to 99.5 of a case with logarithmic heights: over the same intensities for all cases whose intensities are not "
+        "marked, over their own for the others."
     )
     return f'<p class="legend">{"".join(spans)}</p><p class="legend">{lines}</p><p><small>{note}</small></p>'
 
 
 def _table(report: Report) -> str:
-    ranges = [
-        common_range([facts.channels[index] for facts in report.cases if index < len(facts.channels)])
-        for index in range(max(len(facts.channels) for facts in report.cases))
-    ]
+    ranges = _histogram_ranges(report)
     headings = ("", "case", "part", "shape", "spacing (mm)", "orientation", "intensities", "labels", "histogram")
     head = "".join(f"<th>{name}</th>" for name in headings)
-    rows = "\n".join(_row(facts, report, ranges) for facts in report.cases)
+    rows = "\n".join(_row(facts, report, ranges[facts.case]) for facts in report.cases)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+
+
+def _histogram_ranges(report: Report) -> dict[str, list[tuple[float, float]]]:
+    """For every case the intensities that the histogram of each channel shows."""
+    marked = {
+        (case, mark.quantity.rpartition("_")[2])
+        for case, marks in report.marks.items()
+        for mark in marks
+        if mark.quantity.startswith(("intensity_p00_5_", "intensity_p99_5_"))
+    }
+    usual: dict[int, list[Intensities]] = {}
+    for facts in report.cases:
+        for index, channel in enumerate(facts.channels):
+            if (facts.case, str(index)) not in marked:
+                usual.setdefault(index, []).append(channel)
+    return {
+        facts.case: [
+            common_range([channel] if (facts.case, str(index)) in marked else usual[index])
+            for index, channel in enumerate(facts.channels)
+        ]
+        for facts in report.cases
+    }
 
 
 def _row(facts: CaseFacts, report: Report, ranges: Sequence[tuple[float, float]]) -> str:

@@ -12,15 +12,16 @@ from nnunetv2.dataset_report.case_facts import CaseFacts, Intensities
 from nnunetv2.dataset_report.outliers import Mark, compared_by_logarithm, quantities
 
 _WIDTH, _HEIGHT = 180, 54
+_NAMES_PER_ROW = 4
+"""With more marked cases in a row their names would cover each other, and are left out."""
 _LOGARITHMIC_FROM = 20
 """Ratio of the largest and the smallest value from which an axis of ratios is logarithmic."""
 
 
 def common_range(channels: Sequence[Intensities]) -> tuple[float, float]:
-    """Intensities that all histograms of a channel show: most of the most cases, so that single ones do not squeeze
-    the others."""
-    low = float(np.percentile([channel.percentile_00_5 for channel in channels], 5))
-    high = float(np.percentile([channel.percentile_99_5 for channel in channels], 95))
+    """Intensities over which the histograms of one channel are drawn: percentiles 0.5 to 99.5 of all ``channels``."""
+    low = min(channel.percentile_00_5 for channel in channels)
+    high = max(channel.percentile_99_5 for channel in channels)
     return low, high if high > low else low + 1
 
 
@@ -43,7 +44,7 @@ def histogram_svg(channel: Intensities, shown: tuple[float, float]) -> str:
 def distributions_png(
     cases: Sequence[CaseFacts], label_names: Mapping[int, str], marks: Mapping[str, Sequence[Mark]]
 ) -> bytes:
-    """Every compared quantity as a row of dots, one per case; marked ones in red with the name of the case."""
+    """Every compared quantity as a row of dots, one per case; marked ones in red, with the names of a few."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
@@ -86,13 +87,12 @@ def _groups(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _draw_row(axis, height: int, values: Mapping[str, float], name: str, marked: set[tuple[str, str]]) -> None:
-    spread = np.random.default_rng(0).uniform(-0.15, 0.15, len(values))
-    for (case, value), offset in zip(values.items(), spread, strict=True):
-        if math.isnan(value):
-            continue
-        unusual = (case, name) in marked
-        axis.plot(
-            value, height + offset, "o", ms=5, alpha=0.9 if unusual else 0.5, color="C3" if unusual else "C0", mew=0
-        )
-        if unusual:
-            axis.annotate(case, (value, height + offset), (0, 5), textcoords="offset points", fontsize=7, ha="center")
+    shown = {case: value for case, value in values.items() if not math.isnan(value)}
+    heights = height + np.random.default_rng(0).uniform(-0.15, 0.15, len(shown))
+    unusual = np.array([(case, name) in marked for case in shown], dtype=bool)
+    numbers = np.array(list(shown.values()))
+    for chosen, colour, opacity in ((~unusual, "C0", 0.5), (unusual, "C3", 0.9)):
+        axis.plot(numbers[chosen], heights[chosen], "o", ms=5, alpha=opacity, color=colour, mew=0)
+    for index in np.flatnonzero(unusual) if unusual.sum() <= _NAMES_PER_ROW else ():
+        place = (numbers[index], heights[index])
+        axis.annotate(list(shown)[index], place, (0, 5), textcoords="offset points", fontsize=7, ha="center")

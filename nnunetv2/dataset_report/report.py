@@ -15,7 +15,6 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2.paths import nnUNet_raw
 from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.files import atomic_path, read_json
-from nnunetv2.records.labels import Labels
 from nnunetv2.records.layout import DATASET_JSON, IMAGES_TS, files_with_ending
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.executors import map_cases
@@ -44,8 +43,9 @@ def report_dataset(
     cases = find_cases(folder, record, description)
     example = next(iter(cases.values()))[1][0]
     reader = determine_reader_writer_from_dataset_json(description, example, verbose=False)()
-    labels = Labels.from_json(record.labels, record.regions_class_order)
-    tasks = [(case, (case, *files, reader, labels.foreground)) for case, files in cases.items()]
+    names = label_names(record)
+    labels = [value for value in names if value != 0]
+    tasks = [(case, (case, *files, reader, labels)) for case, files in cases.items()]
     failures: dict[str, str] = {}
     try:
         measured = map_cases(measure_case, tasks, num_processes, what="report", show_progress=show_progress)
@@ -56,7 +56,6 @@ def report_dataset(
     if not measured:
         raise DatasetError(f"no case of {folder} can be read:\n" + "\n".join(failures.values()))
     facts = [measured[case] for case in cases if case in measured]
-    names = label_names(record)
     marks = find_outliers(facts, names)
     report = Report(name, facts, names, list(record.channel_names.values()), marks, failures)
     os.makedirs(output_folder, exist_ok=True)

@@ -13,6 +13,7 @@ KILLS = 5
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # two minutes on two free cores
 def test_a_pipeline_that_is_killed_five_times_ends_with_the_zip_of_an_undisturbed_one(tmp_path):
     undisturbed = make_project(tmp_path / "undisturbed")
     run = run_pipeline(undisturbed)

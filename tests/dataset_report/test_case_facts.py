@@ -106,9 +106,10 @@ def test_label_values_are_counted_and_must_be_integers():
 def test_a_thumbnail_is_a_small_picture_with_the_labels_in_colour():
     image = np.random.default_rng(0).normal(0, 1, (400, 300))
     label = np.zeros((400, 300), int)
-    label[:200] = 1
-    picture = imread(io.BytesIO(draw_thumbnail(image, label)), format="jpg").astype(int)
+    label[:200] = 500
+    picture = imread(io.BytesIO(draw_thumbnail(image, label, [205, 500])), format="jpg").astype(int)
     assert max(picture.shape) <= 192
     half = picture.shape[0] // 2
-    difference = picture[..., 0] - picture[..., 2]
-    assert difference[: half - 4].mean() > 40 and abs(difference[half + 4 :].mean()) < 5, "label 1 is orange"
+    difference = picture[..., 2] - picture[..., 0]
+    assert difference[: half - 4].mean() > 30, "the second label is light blue"
+    assert abs(difference[half + 4 :].mean()) < 5
