@@ -8,10 +8,12 @@ from collections.abc import Iterable
 
 from nnunetv2.errors import CaseFailures, ImageError, IntegrityError
 from nnunetv2.experiment_planning.integrity_of_cases import check_case
-from nnunetv2.experiment_planning.integrity_of_folder import Finding, RawFolder, inspect_folder
+from nnunetv2.experiment_planning.integrity_of_folder import RawFolder, inspect_folder
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.records.files import PathLike
+from nnunetv2.records.findings import Finding
+from nnunetv2.records.layout import DATASET_JSON
 from nnunetv2.utilities.executors import map_cases
 
 logger = logging.getLogger(__name__)
@@ -33,10 +35,10 @@ def verify_dataset_integrity(folder: PathLike, num_processes: int = 8) -> None:
     folder = os.fspath(folder)
     raw = inspect_folder(folder)
     findings = list(raw.findings)
-    reader_class = _choose_reader(raw, findings)
+    reader_class = choose_reader(raw, folder, findings)
     if reader_class is not None:
         findings += _check_all_cases(raw, reader_class, num_processes)
-    _log_warnings(f for f in findings if not f.is_error)
+    _log_warnings(finding for finding in findings if finding.severity == "warning")
     problems = [finding.text for finding in findings if finding.is_error]
     if problems:
         raise IntegrityError(folder, problems)
@@ -48,7 +50,7 @@ def verify_dataset_integrity(folder: PathLike, num_processes: int = 8) -> None:
     )
 
 
-def _choose_reader(raw: RawFolder, findings: list[Finding]) -> type[BaseReaderWriter] | None:
+def choose_reader(raw: RawFolder, folder: str, findings: list[Finding]) -> type[BaseReaderWriter] | None:
     """The reader of the data set; None, and a finding, when there is none."""
     if not raw.cases or "file_ending" not in raw.description:
         return None
@@ -60,7 +62,9 @@ def _choose_reader(raw: RawFolder, findings: list[Finding]) -> type[BaseReaderWr
     try:
         return determine_reader_writer_from_dataset_json(raw.description, verbose=False)
     except ImageError as error:
-        findings.append(Finding(str(error)))
+        path, ending = os.path.join(folder, DATASET_JSON), raw.description["file_ending"]
+        remedy = "correct file_ending, or convert the images"
+        findings.append(Finding(file=path, key="file_ending", value=str(ending), reason=str(error), remedy=remedy))
         return None
 
 
@@ -74,10 +78,21 @@ def _check_all_cases(raw: RawFolder, reader_class: type[BaseReaderWriter], num_p
     try:
         results = map_cases(check_case, work, workers, what="checking the data set")
     except CaseFailures as failed:
-        results = failed.results | {
-            case: [Finding(f"{case}: could not be checked: {error}")] for case, error in failed.failures.items()
-        }
+        results = failed.results | {case: [not_checked(raw, case, error)] for case, error in failed.failures.items()}
     return [finding for case in raw.cases for finding in results[case]]
+
+
+def not_checked(raw: RawFolder, case: str, error: BaseException) -> Finding:
+    """The finding for a case whose worker failed."""
+    files = raw.cases[case]
+    return Finding(
+        case=case,
+        file=(files.images or [files.label or case])[0],
+        key="check",
+        value="not done",
+        reason=f"could not be checked: {error}",
+        remedy="run the check again with fewer processes",
+    )
 
 
 def _log_warnings(findings: Iterable[Finding]) -> None:

@@ -110,5 +110,32 @@ def position_differences(first: Mapping[str, Any], second: Mapping[str, Any]) ->
     )
 
 
+def affine_of(properties: Mapping[str, Any]) -> np.ndarray | None:
+    """4 x 4 affine from voxels (x, y, z) to mm in RAS+, whatever the reader; None for formats without a position.
+
+    2D images give None, too: their third axis is made up.
+    """
+    position = position_of(properties)
+    if "affine" in position:
+        return np.asarray(position["affine"], dtype=float)
+    if "direction" not in position or position["direction"].shape != (3, 3):
+        return None
+    spacing = np.asarray(properties["sitk_stuff"]["spacing"], dtype=float)[:3]
+    affine = np.eye(4)
+    affine[:3, :3] = position["direction"] * spacing
+    affine[:3, 3] = position["origin"]
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK counts in LPS
+
+
+def largest_displacement(first: Mapping[str, Any], second: Mapping[str, Any], shape: Sequence[int]) -> float | None:
+    """How far, in mm, a corner voxel of an image of ``shape`` (Z, Y, X) lies apart in the two positions."""
+    mine, theirs = affine_of(first), affine_of(second)
+    if mine is None or theirs is None:
+        return None
+    corners = np.array([[*corner, 1.0] for corner in np.ndindex(2, 2, 2)])
+    corners[:, :3] *= np.asarray(shape[::-1], dtype=float) - 1
+    return float(np.linalg.norm(corners @ (mine - theirs).T, axis=1).max())
+
+
 def _digits(array: np.ndarray) -> str:
     return str(np.round(array.astype(float), 5).tolist())

@@ -1,0 +1,1 @@
+"""JSON schemas of the documents, for editors and for the checks; package data."""
