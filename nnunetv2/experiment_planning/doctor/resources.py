@@ -12,7 +12,6 @@ import numpy as np
 
 from nnunetv2.experiment_planning.doctor.case_examination import CaseFacts
 from nnunetv2.paths import nnUNet_preprocessed
-from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
 from nnunetv2.records.findings import Finding
 
 _FLOAT32, _INT16 = 4, 2
@@ -64,6 +63,9 @@ def estimate(facts: Sequence[CaseFacts], number_of_cases: int) -> Resources | No
 
 def _resampled_voxels_per_second() -> float:
     """Speed of cubic resampling on this machine, measured on a small array."""
+    # Planners are looked for in this package by importing it, and planning must not load torch.
+    from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+
     probe = np.random.RandomState(0).normal(size=(1, *_PROBE)).astype(np.float32)
     shape = [n + 2 for n in _PROBE]
     started = time.perf_counter()
