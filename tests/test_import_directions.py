@@ -63,6 +63,7 @@ RANKS = {
     "training.final_validation": 6,
     "training.debug_information": 6,
     "training.trainer_setup": 6,
+    "training.applied_options": 6,
     "training.agreement": 6,
     "run": 7,
     "dataset_conversion": 7,

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from nnunetv2.cli.arguments import add_device, command_parser
 from nnunetv2.cli.commands import command
 from nnunetv2.configuration import available_cpus
-from nnunetv2.errors import CheckpointError, UsageError
+from nnunetv2.errors import CheckpointError, ClassNotFoundError, UsageError
 from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST
+from nnunetv2.run.training_flags import add_training_options, options_from
 from nnunetv2.run.training_request import DEFAULT_PLANS, DEFAULT_TRAINER, TrainingRequest, parse_fold
+from nnunetv2.training.options import CHECKPOINT_KEY, TrainingOptions, split_trainer_name
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -41,8 +43,11 @@ def get_trainer_from_args(
     device: Any = "cuda",
     *,
     use_compressed: bool | None = None,
+    options: TrainingOptions | None = None,
 ) -> nnUNetTrainer:
     """The trainer of that name for a data set that was planned; not initialized yet.
+
+    The name may carry options, as the folder of its results does (``nnUNetTrainer_ep250``), unless a class has it.
 
     The sixth argument was ``use_compressed`` up to 2.5 (accepted by keyword, no effect) and ``device`` in 2.6 (accepted
     by position). Raises MissingFileError, PlansError, ClassNotFoundError or UsageError.
@@ -63,15 +68,32 @@ def get_trainer_from_args(
 
     import torch
 
+    from nnunetv2.training.applied_options import apply_to_constructed
     from nnunetv2.training.signature_compat import construct_trainer, default_network
-    from nnunetv2.utilities import find_objects
 
-    trainer_class = find_objects.recursive_find_trainer_class_by_name(trainer_name)
+    trainer_class, options = _class_and_options(trainer_name, options or TrainingOptions())
     file = plans_file(join(nnUNet_preprocessed, dataset_name), plans_identifier)
     own_network = trainer_class.build_network_architecture is not default_network
     check_before_work(plans, file, [configuration], "train", dataset_json, own_network)
     plans["continue_training"] = bool(continue_training)
-    return construct_trainer(trainer_class, plans, configuration, fold, dataset_json, torch.device(device))
+    if options.to_json():
+        plans[CHECKPOINT_KEY] = options.to_json()
+    trainer = construct_trainer(trainer_class, plans, configuration, fold, dataset_json, torch.device(device))
+    apply_to_constructed(trainer)
+    return trainer
+
+
+def _class_and_options(name: str, options: TrainingOptions) -> tuple[type, TrainingOptions]:
+    """The class of that name, else of the name without its options, which then join ``options``."""
+    from nnunetv2.utilities import find_objects
+
+    bare_name, named = split_trainer_name(name)
+    try:
+        return find_objects.recursive_find_trainer_class_by_name(name), options
+    except ClassNotFoundError:
+        if not named.learned:
+            raise
+    return find_objects.recursive_find_trainer_class_by_name(bare_name), options.joined(named, name)
 
 
 def maybe_load_checkpoint(
@@ -85,6 +107,8 @@ def maybe_load_checkpoint(
     A training that is neither continued nor only validated may start from ``pretrained_weights_file``. Raises
     UsageError for arguments that exclude each other, CheckpointError (a RuntimeError) without a final checkpoint.
     """
+    from nnunetv2.training.applied_options import require_no_other_options
+
     if continue_training and (validation_only or pretrained_weights_file is not None):
         raise UsageError("a training that is continued can neither be validated only nor start from other weights")
     folder = nnunet_trainer.output_folder
@@ -97,6 +121,7 @@ def maybe_load_checkpoint(
         candidates = [join(folder, name) for name in (CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_BEST)]
         found = next((path for path in candidates if isfile(path)), None)
         if found is None:
+            require_no_other_options(nnunet_trainer)
             nnunet_trainer.print_to_log_file(f"WARNING: {folder} holds no checkpoint to continue from; starting anew.")
         else:
             nnunet_trainer.load_checkpoint(found)
@@ -125,6 +150,7 @@ def run_training(
     *,
     use_compressed_data: bool = False,
     skip_validation: bool = False,
+    options: TrainingOptions | None = None,
 ) -> None:
     """Train one fold and predict its validation cases; ``device`` is a name or a ``torch.device``.
 
@@ -146,6 +172,7 @@ def run_training(
         val_with_best=val_with_best,
         skip_validation=skip_validation,
         device=str(device),
+        options=options or TrainingOptions(),
     )
     if started_by_torchrun():
         from nnunetv2.run.distributed_launch import train_under_torchrun
@@ -192,6 +219,7 @@ def _trainer_for(request: TrainingRequest) -> nnUNetTrainer:
         request.plans_identifier,
         request.continue_training,
         device=request.device,
+        options=request.options,
     )
     if request.disable_checkpointing:
         trainer.disable_checkpointing = True
@@ -248,6 +276,7 @@ def training_parser() -> argparse.ArgumentParser:
     add("--skip_validation", action="store_true", help="end after training; validate later with --val")
     add("--use_compressed", action="store_true", help="no effect; accepted for scripts written for v2.5 and before")
     add_device(parser)
+    add_training_options(parser)
     return parser
 
 
@@ -278,6 +307,7 @@ def run_training_entry(argv: Sequence[str] | None = None) -> None:
         args.device,
         use_compressed_data=args.use_compressed,
         skip_validation=args.skip_validation,
+        options=options_from(args),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nnunetv2.errors import MissingFileError, UsageError
+from nnunetv2.training.options import TrainingOptions
 
 DEFAULT_TRAINER = "nnUNetTrainer"
 DEFAULT_PLANS = "nnUNetPlans"
@@ -33,6 +34,7 @@ class TrainingRequest:
     """Validate with checkpoint_best.pth instead of the weights at the end."""
     skip_validation: bool = False
     device: str = "cuda"
+    options: TrainingOptions = field(default_factory=TrainingOptions)
 
     def __post_init__(self) -> None:
         conflicts = (

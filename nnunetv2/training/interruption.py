@@ -15,11 +15,18 @@ class TrainingTerminated(SystemExit):
         super().__init__(128 + signal.SIGTERM)
 
 
+class TimeIsUp(SystemExit):
+    """The time a call was given is nearly over. Exit status 75, the "temporary failure" of sysexits.h: try again."""
+
+    def __init__(self) -> None:
+        super().__init__(75)
+
+
 @contextmanager
 def saved_when_interrupted(save: Callable[[], None]) -> Iterator[None]:
-    """Call ``save`` when SIGTERM (what schedulers send before they kill) or Ctrl+C ends the block, then go on ending.
+    """Call ``save`` when SIGTERM (what schedulers send before they kill), Ctrl+C or the end of its time ends the block.
 
-    Outside the main thread only the second is noticed. The previous signal handler is put back.
+    Then ending goes on. SIGTERM is noticed in the main thread only. The previous signal handler is put back.
     """
 
     def terminate(*_: object) -> None:
@@ -29,7 +36,7 @@ def saved_when_interrupted(save: Callable[[], None]) -> Iterator[None]:
     previous = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     try:
         yield
-    except (TrainingTerminated, KeyboardInterrupt):
+    except (TrainingTerminated, TimeIsUp, KeyboardInterrupt):
         save()
         raise
     finally:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2.configuration import switch_from_environment
 from nnunetv2.errors import UsageError
+from nnunetv2.training.optimization import autocast
 
 
 def bare_network(network: nn.Module) -> nn.Module:
@@ -53,14 +55,44 @@ def _missing_for_compilation() -> str | None:
     return None
 
 
-def compile_if(wanted: bool, network: nn.Module, device: torch.device) -> tuple[nn.Module, str | None]:
-    """``network``, compiled if ``wanted``, and a line for the log where that needs one."""
+def compile_if(
+    wanted: bool, network: nn.Module, device: torch.device, trial: Callable[[nn.Module], None] | None = None
+) -> tuple[nn.Module, str | None]:
+    """``network``, compiled if ``wanted``, and a line for the log where that needs one.
+
+    torch compiles at the first call, so ``trial(compiled)`` makes one; when anything in it fails, the network itself is
+    used and the line says why.
+    """
     if not wanted:
         return network, compile_decision(device)[1]
     try:
-        return torch.compile(network), "Using torch.compile..."
-    except RuntimeError as error:  # this Python or torch cannot compile at all
-        return network, f"INFO: training without torch.compile (slower, same results): {error}"
+        compiled = torch.compile(network)
+        if trial is not None:
+            trial(compiled)
+        return compiled, "Using torch.compile..."
+    except Exception as error:  # what compilers raise is open-ended
+        network.zero_grad(set_to_none=True)
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        return network, f"WARNING: training without torch.compile (slower, same results), which failed: {reason[0]}"
+
+
+def is_compiled(network: nn.Module | None) -> bool:
+    """Whether ``network``, perhaps within DDP, went through torch.compile."""
+    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    return hasattr(inner, "_orig_mod")
+
+
+def try_one_step(network: nn.Module, shape: Sequence[int], device: torch.device, precision: str | None) -> None:
+    """Forward and backward of zeros of ``shape`` (B, C, *patch); weights, buffers and generators stay as they were."""
+    buffers = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), autocast(device, precision):
+        outputs = network(torch.zeros(tuple(shape), device=device))
+        loss = sum(output.float().mean() for output in (outputs if isinstance(outputs, (list, tuple)) else [outputs]))
+    loss.backward()
+    network.zero_grad(set_to_none=True)
+    for buffer, value in buffers:
+        buffer.copy_(value)
 
 
 def wrap_for_ddp(network: nn.Module, device: torch.device) -> nn.Module:

@@ -1,4 +1,4 @@
-"""One step of optimisation: batch to device, half precision on CUDA, clipped gradients.
+"""One step of optimisation: batch to device, precision, clipped gradients.
 
 Legend: ``data`` float32 (B, C, *patch); ``target`` (B, 1, *patch) or (B, R, *patch), or a list of them, highest
 resolution first; the network gives logits (B, K, *patch), or a list of them.
@@ -31,9 +31,19 @@ def make_grad_scaler(device: torch.device) -> Any:
     return torch.cuda.amp.GradScaler(enabled=usable)
 
 
-def half_precision(device: torch.device) -> AbstractContextManager:
-    """Autocast to float16 on CUDA; nothing elsewhere (slower there)."""
-    return torch.autocast("cuda") if device.type == "cuda" else dummy_context()
+def autocast(device: torch.device, precision: str | None = None) -> AbstractContextManager:
+    """Autocast to bfloat16 for ``bf16``, none for ``f32``; by default to float16 on CUDA and none elsewhere."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast("cuda") if device.type == "cuda" and precision is None else dummy_context()
+
+
+def slow_bfloat16(device: torch.device, precision: str | None) -> bool:
+    """Whether ``bf16`` was asked for on a CPU without matrix units (AMX), where it saves memory, but no time."""
+    if device.type != "cpu" or precision != "bf16":
+        return False
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch >= 2.4
+    return supported is not None and not supported()
 
 
 def batch_on_device(batch: Mapping[str, Any], device: torch.device) -> tuple[torch.Tensor, Tensors]:
@@ -47,10 +57,15 @@ def batch_on_device(batch: Mapping[str, Any], device: torch.device) -> tuple[tor
 
 
 def forward(
-    network: nn.Module, loss: Callable[..., torch.Tensor], data: torch.Tensor, target: Tensors, device: torch.device
+    network: nn.Module,
+    loss: Callable[..., torch.Tensor],
+    data: torch.Tensor,
+    target: Tensors,
+    device: torch.device,
+    precision: str | None = None,
 ) -> tuple[Tensors, torch.Tensor]:
-    """Logits and loss, in half precision on CUDA."""
-    with half_precision(device):
+    """Logits and loss, in the precision that ``autocast`` describes."""
+    with autocast(device, precision):
         output = network(data)
         return output, loss(output, target)
 

@@ -112,7 +112,8 @@ def check_previous_stage(trainer: nnUNetTrainer, cases: Sequence[str]) -> None:
         return
     plans, stage = trainer.plans_manager, trainer.configuration_manager.previous_stage_name
     command = (
-        f"nnUNetv2_train {_number(plans.dataset_name)} {stage} FOLD -tr {type(trainer).__name__} -p {plans.plans_name}"
+        f"nnUNetv2_train {_number(plans.dataset_name)} {stage} FOLD "
+        f"-tr {type(trainer).__name__}{trainer.training_options.suffix} -p {plans.plans_name}"
     )
     raise MissingFileError(
         f"{folder} lacks the segmentations of {len(absent)} case(s) that {trainer.configuration_name} takes as input: "

@@ -16,6 +16,7 @@ from torch import nn
 
 from nnunetv2.errors import UsageError
 from nnunetv2.networks.build import parse_build_arguments
+from nnunetv2.training.options import CHECKPOINT_KEY, TrainingOptions
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 
@@ -39,15 +40,17 @@ def device_and_unpacking(
     return torch.device("cuda" if device is None else device), True if unpack_dataset is None else unpack_dataset
 
 
-def without_resume_flag(plans: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-    """The plans without the key ``continue_training``, and its value (False when absent). ``plans`` stays as it was.
+def without_launcher_entries(plans: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool, TrainingOptions]:
+    """The plans without what only the launcher put there, the flag for resuming and the options. Changes nothing.
 
-    Launchers of 2.7 and later pass it inside the plans; it says that logging continues an earlier run.
+    Launchers of 2.7 and later pass ``continue_training`` inside the plans; it says that logging continues an earlier
+    run. Ours passes the options of the command line likewise, since constructors of trainers have no place for them.
     """
     flag = "continue_training"
-    if flag not in plans:
-        return plans, False
-    return {key: value for key, value in plans.items() if key != flag}, bool(plans[flag])
+    if flag not in plans and CHECKPOINT_KEY not in plans:
+        return plans, False, TrainingOptions()
+    kept = {key: value for key, value in plans.items() if key not in (flag, CHECKPOINT_KEY)}
+    return kept, bool(plans.get(flag, False)), TrainingOptions.from_json(plans.get(CHECKPOINT_KEY, {}))
 
 
 def declares_unpacking(trainer_class: type) -> bool:

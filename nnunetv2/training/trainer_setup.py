@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.networks.build import build_network
-from nnunetv2.training import preflight
+from nnunetv2.networks.channels_last import channels_last_format, to_channels_last
+from nnunetv2.training import network_wrapping, preflight, signature_compat
+from nnunetv2.training.applied_options import loader_seed
+from nnunetv2.training.dataloading.augmenters import start_augmenters
+from nnunetv2.training.dataloading.device_augmenter import DeviceAugmenter
+from nnunetv2.training.optimization import slow_bfloat16
 from nnunetv2.training.signature_compat import default_network
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -49,7 +56,52 @@ def network_on_device(trainer: nnUNetTrainer) -> nn.Module:
         trainer.label_manager.num_segmentation_heads,
         trainer.enable_deep_supervision,
     )
+    if trainer.channels_last and trainer.device.type == "cpu":
+        to_channels_last(network)
+    elif trainer.channels_last:
+        network = network.to(
+            device=trainer.device, memory_format=channels_last_format(trainer.configuration_manager.patch_size)
+        )
+    if slow_bfloat16(trainer.device, trainer.precision):
+        trainer.print_to_log_file(
+            "WARNING: this CPU has no matrix units for bfloat16 (AMX). --precision bf16 saves memory; f32 is faster."
+        )
     return network.to(trainer.device)
+
+
+def trial_of(trainer: nnUNetTrainer) -> Callable[[nn.Module], None]:
+    """One forward and backward pass with batches of the trainer's size, as ``network_wrapping.compile_if`` makes it."""
+    shape = (trainer.batch_size, trainer.num_input_channels, *trainer.configuration_manager.patch_size)
+    return lambda network: network_wrapping.try_one_step(network, shape, trainer.device, trainer.precision)
+
+
+def dataloaders(trainer: nnUNetTrainer) -> tuple[Any, Any]:
+    """See ``nnUNetTrainer.get_dataloaders``. With ``augment_on_device`` only validation batches are made in workers."""
+    signature_compat.check_data_hooks(type(trainer), trainer.print_to_log_file)
+    patch_size = trainer.configuration_manager.patch_size
+    scales = trainer._get_deep_supervision_scales()
+    geometry = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    rotation, dummy_2d, initial_patch, mirror_axes = geometry
+    labels = label_arguments(trainer)
+    augment = trainer.get_training_transforms(
+        patch_size,
+        angle_range(rotation),
+        scales,
+        mirror_axes,
+        dummy_2d,
+        use_mask_for_norm=trainer.configuration_manager.use_mask_for_norm,
+        **labels,
+    )
+    prepare = trainer.get_validation_transforms(scales, **labels)
+    train, val = trainer.get_tr_and_val_datasets()
+    here = trainer.augment_on_device
+    training, validation = start_augmenters(
+        trainer._loader(train, initial_patch, None if here else augment, loader_seed(trainer, for_training=True)),
+        trainer._loader(val, patch_size, prepare, loader_seed(trainer, for_training=False)),
+        get_allowed_n_proc_DA(),
+        trainer.device.type == "cuda",
+    )
+    return (DeviceAugmenter(training, augment, trainer.device) if here else training), validation
 
 
 def label_arguments(trainer: nnUNetTrainer) -> dict[str, Any]:

@@ -14,15 +14,19 @@ from torch import nn
 from nnunetv2.records.files import PathLike
 from nnunetv2.training.checkpoint import match_state_dict_prefixes, read_checkpoint, require_matching_state_dict
 from nnunetv2.training.network_wrapping import bare_network
+from nnunetv2.training.options import CHECKPOINT_KEY, require_same
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 def checkpoint_content(trainer: nnUNetTrainer) -> dict[str, Any]:
-    """The nine entries. ``current_epoch`` is the number of the next epoch."""
-    scaler = trainer.grad_scaler
-    return {
+    """The nine entries, and the options of the command line if there are any.
+
+    ``current_epoch`` is the number of the next epoch.
+    """
+    scaler, options = trainer.grad_scaler, trainer.training_options.to_json()
+    content = {
         "network_weights": bare_network(trainer.network).state_dict(),
         "optimizer_state": trainer.optimizer.state_dict(),
         "grad_scaler_state": None if scaler is None else scaler.state_dict(),
@@ -33,6 +37,7 @@ def checkpoint_content(trainer: nnUNetTrainer) -> dict[str, Any]:
         "trainer_name": type(trainer).__name__,
         "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,
     }
+    return content | ({CHECKPOINT_KEY: options} if options else {})
 
 
 def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> None:
@@ -42,6 +47,7 @@ def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> Non
     """
     title = "the checkpoint" if isinstance(source, Mapping) else str(source)
     checkpoint = source if isinstance(source, Mapping) else read_checkpoint(source)
+    require_same(checkpoint.get(CHECKPOINT_KEY, {}), trainer.training_options, title)
     _load_weights(bare_network(trainer.network), checkpoint["network_weights"], title)
     trainer.my_init_kwargs = checkpoint["init_args"]
     trainer.current_epoch = checkpoint["current_epoch"]

@@ -44,6 +44,10 @@ FLAGS = {
     "--skip_validation": False,
     "--use_compressed": False,
     "-device": "cuda",
+    **dict.fromkeys(("--epochs", "--iterations-per-epoch", "--lr", "--patience", "--seed", "--batch-size")),
+    **dict.fromkeys(("--class-weights", "--max-hours", "--precision")),
+    "--channels-last": False,
+    "--augment-on-device": False,
 }
 
 

@@ -61,7 +61,7 @@ def test_scaled_gradients_are_unscaled_before_they_are_clipped():
 def test_only_cuda_has_a_scaler_and_half_precision():
     assert optimization.make_grad_scaler(CPU) is None
     assert optimization.make_grad_scaler(torch.device("cuda")) is not None
-    with optimization.half_precision(CPU):
+    with optimization.autocast(CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from queue import Empty
 
+from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
 
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.training.dataloading.device_augmenter import DeviceAugmenter
 
-Augmenter = SingleThreadedAugmenter | NonDetMultiThreadedAugmenter
+Augmenter = SingleThreadedAugmenter | NonDetMultiThreadedAugmenter | MultiThreadedAugmenter
 
 _SECONDS_BETWEEN_POLLS = 0.002
 _SECONDS_OF_SILENCE = 0.25
@@ -32,7 +34,8 @@ def start_augmenters(
     pin_memory : copy batches to page-locked memory, for CUDA.
 
     One batch of each is drawn and dropped, so that workers start now and failures show here. Batches of several
-    workers come in the order they get ready. Raises RuntimeError when a worker dies.
+    workers come in the order they get ready, or in turn if the loader has a seed. Raises RuntimeError when a worker
+    dies.
     """
     if num_workers == 0:
         if getattr(train_loader, "seed", None) is not None:
@@ -40,9 +43,7 @@ def start_augmenters(
         augmenters = SingleThreadedAugmenter(train_loader, None), SingleThreadedAugmenter(val_loader, None)
     else:
         augmenters = tuple(
-            NonDetMultiThreadedAugmenter(
-                loader, None, workers, ready, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
-            )
+            _pool(loader, workers, ready, pin_memory)
             for loader, (workers, ready) in zip((train_loader, val_loader), queue_sizes(num_workers))
         )
     for augmenter in augmenters:
@@ -50,13 +51,28 @@ def start_augmenters(
     return augmenters
 
 
-def stop_augmenters(*augmenters: Augmenter | None) -> None:
+def _pool(loader: nnUNetDataLoader, workers: int, ready: int, pin_memory: bool) -> Augmenter:
+    if getattr(loader, "seed", None) is None:
+        return NonDetMultiThreadedAugmenter(
+            loader, None, workers, ready, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
+        )
+    per_worker = max(1, ready // workers)
+    return MultiThreadedAugmenter(
+        loader, None, workers, per_worker, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
+    )
+
+
+def stop_augmenters(*augmenters: Augmenter | DeviceAugmenter | None) -> None:
     """End the worker processes of ``augmenters``; what runs in this process, and None, needs nothing.
 
     Batches on their way are received first: a worker that ends while its tensors are being fetched leaves a traceback.
     """
     for augmenter in augmenters:
-        if isinstance(augmenter, NonDetMultiThreadedAugmenter) and augmenter.initialized:
+        if isinstance(augmenter, DeviceAugmenter):
+            stop_augmenters(augmenter.source)
+        elif isinstance(augmenter, MultiThreadedAugmenter):
+            augmenter._finish()
+        elif isinstance(augmenter, NonDetMultiThreadedAugmenter) and augmenter.initialized:
             augmenter.pause_event.set()
             _drain(augmenter)
             augmenter._finish()

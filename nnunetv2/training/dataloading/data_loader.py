@@ -145,8 +145,7 @@ class nnUNetDataLoader(DataLoader):
         if self.transforms is not None:
             with torch.no_grad(), single_torch_thread():
                 samples = [self._transform(image, segmentation) for image, segmentation in samples]
-        images, segmentations = zip(*samples)
-        return {"data": torch.stack(images), "target": _stack_targets(segmentations), "keys": keys}
+        return stack_samples(samples, keys)
 
     def _draw_patches(self) -> tuple[Sequence[str], list[tuple[np.ndarray, np.ndarray, Mapping[str, Any]]]]:
         keys = self.get_indices()
@@ -193,6 +192,12 @@ class nnUNetDataLoader(DataLoader):
     def seg_shape(self) -> tuple[int, ...]:
         """Shape of an untransformed batch of segmentations; see ``data_shape``."""
         return self.determine_shapes()[1]
+
+
+def stack_samples(samples: Sequence[tuple[torch.Tensor, Any]], keys: Sequence[str]) -> dict[str, Any]:
+    """The batch of these pairs of image and target; see ``nnUNetDataLoader`` for its content."""
+    images, segmentations = zip(*samples)
+    return {"data": torch.stack(images), "target": _stack_targets(segmentations), "keys": keys}
 
 
 def _stack_targets(segmentations: Sequence[Any]) -> torch.Tensor | list[torch.Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnunetv2.training.distributed import rank
+from nnunetv2.training.logging.background_plot import BackgroundPlot
 from nnunetv2.training.logging.local_logger import LocalLogger, epoch_argument, plain_value
 from nnunetv2.training.logging.metrics_csv import per_class, write_metrics_csv
 from nnunetv2.training.logging.trackers import Trackers, open_trackers
@@ -18,8 +19,15 @@ __all__ = ["LocalLogger", "MetaLogger", "WandbLogger", "nnUNetLogger"]
 _log = logging.getLogger(__name__)
 
 METRICS_CSV = "metrics.csv"
+PROGRESS_PNG = "progress.png"
 # The trainer logs this one last in each epoch.
 _LAST_KEY_OF_EPOCH = "epoch_end_timestamps"
+
+
+def _plot_progress(values: Mapping[str, Any], path: str | os.PathLike) -> None:
+    from nnunetv2.training.logging.progress_plot import plot_progress
+
+    plot_progress(values, path)
 
 
 class MetaLogger:
@@ -35,6 +43,7 @@ class MetaLogger:
         self.output_folder = None if output_folder is None else os.fspath(output_folder)
         self.local_logger = LocalLogger(verbose)
         self.loggers = Trackers()
+        self._plots = BackgroundPlot(_plot_progress)
         if self.output_folder is not None and rank() == 0:
             self.loggers.extend(open_trackers(self.output_folder, resume))
 
@@ -78,8 +87,12 @@ class MetaLogger:
         return self.local_logger.get_value(key, step)
 
     def plot_progress_png(self, output_folder: str) -> None:
-        """Draw ``progress.png`` in ``output_folder``."""
-        self.local_logger.plot_progress_png(output_folder)
+        """Draw ``progress.png`` in ``output_folder``, in a thread of its own; ``wait_for_plots`` waits for it."""
+        self._plots.submit(self.my_fantastic_logging, os.path.join(output_folder, PROGRESS_PNG))
+
+    def wait_for_plots(self) -> None:
+        """Return when nothing is left to be drawn."""
+        self._plots.wait()
 
     def get_checkpoint(self) -> dict[str, list]:
         """What a checkpoint has to hold."""
@@ -102,6 +115,9 @@ class nnUNetLogger(LocalLogger):
     def loggers(self) -> list[Any]:
         """No other loggers."""
         return []
+
+    def wait_for_plots(self) -> None:
+        """Pictures are drawn at once here."""
 
     def log_summary(self, key: str, value: Any) -> None:
         """Accepted and not kept: there is no place for values of the whole training."""

@@ -21,6 +21,7 @@ from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOIN
 from nnunetv2.storage.stores import infer_dataset_class
 from nnunetv2.training import (
     agreement,
+    applied_options,
     final_validation,
     model_folder_files,
     network_wrapping,
@@ -32,7 +33,7 @@ from nnunetv2.training import (
 from nnunetv2.training.checkpoint import write_checkpoint
 from nnunetv2.training.data_augmentation.default_pipeline import training_transforms, validation_transforms
 from nnunetv2.training.data_augmentation.patch_geometry import augmentation_geometry
-from nnunetv2.training.dataloading.augmenters import start_augmenters, stop_augmenters
+from nnunetv2.training.dataloading.augmenters import stop_augmenters
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.debug_information import debug_information
 from nnunetv2.training.default_loss import dice_and_cross_entropy
@@ -51,7 +52,6 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.online_metrics import hard_counts, mean_foreground_dice
 from nnunetv2.training.trainer_state import checkpoint_content, restore
 from nnunetv2.utilities.collate_outputs import collate_outputs
-from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.helpers import dummy_context, empty_cache  # noqa: F401  others import dummy_context from here
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -83,6 +83,9 @@ class nnUNetTrainer:
     save_every = 50
     disable_checkpointing = False
     reveal_machine_in_debug_json = False
+    precision: str | None = None
+    channels_last = False
+    augment_on_device = False
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class nnUNetTrainer:
         unpack_dataset: bool | None = None,
     ):
         device, self.unpack_dataset = signature_compat.device_and_unpacking(legacy, device, unpack_dataset)
-        plans, resumes = signature_compat.without_resume_flag(plans)
+        plans, resumes, self.training_options = signature_compat.without_launcher_entries(plans)
         # local_rank, as it is called, is the number in the whole group: 0 writes files. GPUs go by that on the machine.
         self.is_ddp, self.local_rank = is_distributed(), rank()
         self.device = torch.device("cuda", local_rank()) if device.type == "cuda" else device
@@ -110,7 +113,8 @@ class nnUNetTrainer:
         self.configuration_manager = self.plans_manager.get_configuration(configuration)
         self.configuration_name, self.dataset_json, self.fold = configuration, dataset_json, fold
 
-        folders = model_folder_files.trainer_folders(type(self).__name__, self.plans_manager, configuration, fold)
+        name = type(self).__name__ + self.training_options.suffix
+        folders = model_folder_files.trainer_folders(name, self.plans_manager, configuration, fold)
         self.preprocessed_dataset_folder_base = folders.preprocessed_base
         self.preprocessed_dataset_folder = folders.preprocessed
         self.output_folder_base, self.output_folder = folders.model, folders.fold
@@ -144,7 +148,8 @@ class nnUNetTrainer:
             self.plans_manager, self.configuration_manager, self.dataset_json
         )
         network = trainer_setup.network_on_device(self)
-        self.network, note = network_wrapping.compile_if(self._do_i_compile(), network, self.device)
+        trial = trainer_setup.trial_of(self) if self._do_i_compile() else None
+        self.network, note = network_wrapping.compile_if(trial is not None, network, self.device, trial)
         if note:
             self.print_to_log_file(note)
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
@@ -182,7 +187,7 @@ class nnUNetTrainer:
     def _build_loss(self) -> nn.Module:
         """Loss ``(output, target) -> scalar``; under deep supervision both are lists."""
         loss = dice_and_cross_entropy(self.label_manager, self.configuration_manager.batch_dice, self.is_ddp)
-        if self._do_i_compile():
+        if self._do_i_compile() and network_wrapping.is_compiled(self.network):
             loss.dc = torch.compile(loss.dc)
         scales = self._get_deep_supervision_scales()
         if scales is None:
@@ -239,31 +244,9 @@ class nnUNetTrainer:
 
     def get_dataloaders(self) -> tuple[Any, Any]:
         """Endless iterators over batches ``{"data", "target", "keys"}`` for training and for validation."""
-        signature_compat.check_data_hooks(type(self), self.print_to_log_file)
-        patch_size = self.configuration_manager.patch_size
-        scales = self._get_deep_supervision_scales()
-        geometry = self.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        rotation, dummy_2d, initial_patch, mirror_axes = geometry
-        labels = trainer_setup.label_arguments(self)
-        augment = self.get_training_transforms(
-            patch_size,
-            trainer_setup.angle_range(rotation),
-            scales,
-            mirror_axes,
-            dummy_2d,
-            use_mask_for_norm=self.configuration_manager.use_mask_for_norm,
-            **labels,
-        )
-        prepare = self.get_validation_transforms(scales, **labels)
-        train, val = self.get_tr_and_val_datasets()
-        return start_augmenters(
-            self._loader(train, initial_patch, augment),
-            self._loader(val, patch_size, prepare),
-            get_allowed_n_proc_DA(),
-            self.device.type == "cuda",
-        )
+        return trainer_setup.dataloaders(self)
 
-    def _loader(self, dataset: Any, patch_size: Any, transforms: Any) -> nnUNetDataLoader:
+    def _loader(self, dataset: Any, patch_size: Any, transforms: Any, seed: int | None = None) -> nnUNetDataLoader:
         return nnUNetDataLoader(
             dataset,
             self.batch_size,
@@ -273,6 +256,7 @@ class nnUNetTrainer:
             oversample_foreground_percent=self.oversample_foreground_percent,
             probabilistic_oversampling=self.probabilistic_oversampling,
             transforms=transforms,
+            seed=seed,
         )
 
     # The loop
@@ -280,9 +264,12 @@ class nnUNetTrainer:
     def run_training(self) -> None:
         """Train from ``current_epoch`` to ``num_epochs``. SIGTERM and Ctrl+C leave a latest checkpoint behind."""
         self.on_train_start()
+        deadline = applied_options.Deadline(self.training_options.max_hours)
         with saved_when_interrupted(lambda: self._save_as_of_epoch_start(CHECKPOINT_LATEST)):
-            for _ in range(self.current_epoch, self.num_epochs):
+            while self.current_epoch < self.num_epochs and not applied_options.has_converged(self):
                 self._run_epoch()
+                if self.current_epoch < self.num_epochs:
+                    deadline.check()
         self.on_train_end()
 
     def _run_epoch(self) -> None:
@@ -312,6 +299,7 @@ class nnUNetTrainer:
         if not hasattr(self, "batch_size"):  # initialize was overridden by a trainer of releases up to 2.5
             self._set_batch_size_and_oversample()
         self.dataloader_train, self.dataloader_val = agreement.all_or_none(self.get_dataloaders)
+        applied_options.apply_to_initialized(self)
         agreement.require_same_start(self)
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
         self.print_plans()
@@ -327,6 +315,8 @@ class nnUNetTrainer:
         if self.local_rank == 0 and not self.disable_checkpointing and isfile(latest):
             os.remove(latest)
         stop_augmenters(self.dataloader_train, self.dataloader_val)
+        if hasattr(self.logger, "wait_for_plots"):  # a logger of a trainer's own may have none
+            self.logger.wait_for_plots()
         empty_cache(self.device)
         self.print_to_log_file("Training done.")
 
@@ -348,7 +338,7 @@ class nnUNetTrainer:
         """One optimisation step; ``{"loss": 0-d array}``."""
         data, target = optimization.batch_on_device(batch, self.device)
         self.optimizer.zero_grad(set_to_none=True)
-        _, loss = optimization.forward(self.network, self.loss, data, target, self.device)
+        _, loss = optimization.forward(self.network, self.loss, data, target, self.device, self.precision)
         optimization.descend(loss, self.network, self.optimizer, self.grad_scaler)
         return {"loss": loss.detach().cpu().numpy()}
 
@@ -363,7 +353,7 @@ class nnUNetTrainer:
     def validation_step(self, batch: dict) -> dict:
         """Loss of a batch, and voxel counts of the highest resolution per foreground class or region."""
         data, target = optimization.batch_on_device(batch, self.device)
-        output, loss = optimization.forward(self.network, self.loss, data, target, self.device)
+        output, loss = optimization.forward(self.network, self.loss, data, target, self.device, self.precision)
         output, target = optimization.highest_resolution(output), optimization.highest_resolution(target)
         tp, fp, fn = hard_counts(output, target, self.label_manager)
         return {"loss": loss.detach().cpu().numpy(), "tp_hard": tp, "fp_hard": fp, "fn_hard": fn}

@@ -116,6 +116,7 @@ def test_progress_is_drawn(tmp_path):
     logger = MetaLogger(tmp_path, False)
     log_epoch(logger, 0)
     logger.plot_progress_png(tmp_path)
+    logger.wait_for_plots()
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
