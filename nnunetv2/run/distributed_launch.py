@@ -17,6 +17,7 @@ from nnunetv2.cli.logs import configure_logging
 from nnunetv2.errors import NNUNetError, UsageError
 from nnunetv2.run.run_training import find_free_network_port, train_and_validate
 from nnunetv2.run.training_request import TrainingRequest
+from nnunetv2.training.interruption import TIME_IS_UP, TimeIsUp
 
 BACKENDS = {"nccl": "cpu:gloo,cuda:nccl", "gloo": "gloo"}
 
@@ -77,10 +78,12 @@ def launch(request: TrainingRequest, processes: int, backend: str = "nccl") -> N
     errors = multiprocessing.get_context("spawn").SimpleQueue()
     try:
         multiprocessing.spawn(train_in_group, (request, processes, backend, port, errors), nprocs=processes, join=True)
-    except multiprocessing.ProcessExitedException:
-        if errors.empty():
-            raise
-        raise errors.get() from None
+    except multiprocessing.ProcessExitedException as ended:
+        if not errors.empty():
+            raise errors.get() from None
+        if ended.exit_code == TIME_IS_UP:
+            raise TimeIsUp from None
+        raise
 
 
 def train_in_group(

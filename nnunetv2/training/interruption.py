@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+# Exit status of a training that saved and left since its time was nearly over; EX_TEMPFAIL of sysexits.h.
+TIME_IS_UP = 75
+
+
 class TrainingTerminated(SystemExit):
     """SIGTERM arrived. Exit status 143, as if the signal had not been handled."""
 
@@ -16,10 +20,10 @@ class TrainingTerminated(SystemExit):
 
 
 class TimeIsUp(SystemExit):
-    """The time a call was given is nearly over. Exit status 75, the "temporary failure" of sysexits.h: try again."""
+    """The time a call was given is nearly over; continue in another call."""
 
     def __init__(self) -> None:
-        super().__init__(75)
+        super().__init__(TIME_IS_UP)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _TAGS = {
     "pat": ("patience", int),
     "seed": ("seed", int),
     "bs": ("batch_size", int),
-    "cw": ("class_weights", lambda text: tuple(float(part) for part in text.split("-"))),
+    "cw": ("class_weights", lambda text: tuple(float(part) for part in re.split(r"(?<!e)-", text))),
 }
 _NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
 _SUFFIX = re.compile(rf"(?:_(?:{'|'.join(_TAGS)}){_NUMBER}(?:-{_NUMBER})*)+$")
