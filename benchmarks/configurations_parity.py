@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.side_by_side import Implementation, arguments
-from nnunetv2.demo.hand_edit import add_configuration, small_unet_entry
+from nnunetv2.experiment_planning.plans_editing.derive import Wishes
+from nnunetv2.experiment_planning.plans_editing.derive_file import derive
 
 REQUIRED_VOXELS = 0.9999
 TRAINER = "nnUNetTrainer_few"
@@ -102,17 +103,21 @@ def prepare_and_train(ours: Implementation, variant: Variant, name: str) -> None
     number, log = str(variant.number), ours.work / "logs" / f"{name}.txt"
     ours.command("nnUNetv2_plan_and_preprocess", "-d", number, "--no_pp", "-npfp", "2", log=log)
     plans = ours.preprocessed / name / "nnUNetPlans.json"
-    small = small_unet_entry("nnUNetPlans", "small", WIDTH, (1.0, 1.0, 1.0), PATCH, 2)
-    add_configuration(plans, "small", small)
+    derive(plans, "small", "3d_fullres", _small((1.0, 1.0, 1.0), PATCH))
     stages = ["small"]
     if variant.cascade:
-        first = small_unet_entry("nnUNetPlans", "first", WIDTH, (2.0, 2.0, 2.0), PATCH_FIRST, 2)
-        add_configuration(plans, "first", first | {"next_stage": "second"})
-        add_configuration(plans, "second", {"inherits_from": "small", "previous_stage": "first"})
+        derive(plans, "first", "3d_fullres", _small((2.0, 2.0, 2.0), PATCH_FIRST, next_stage="second"))
+        derive(plans, "second", "small", Wishes(entries={"previous_stage": "first"}))
         stages = ["first", "small"]
     ours.command("nnUNetv2_preprocess", "-d", number, "-c", *stages, "-np", "2", log=log)
     for stage in ("first", "second") if variant.cascade else ("small",):
         ours.command("nnUNetv2_train", number, stage, "all", "-tr", TRAINER, "-device", "cpu", log=log)
+
+
+def _small(spacing: tuple[float, ...], patch: tuple[int, ...], **entries: str) -> Wishes:
+    """A U-Net of four stages with data of its own."""
+    own = {"data_identifier": f"nnUNetPlans_{spacing[0]:g}mm", **entries}
+    return Wishes(stages=4, width=WIDTH, spacing=spacing, patch_size=patch, batch_size=2, entries=own)
 
 
 def model_folder(implementation: Implementation, name: str, configuration: str) -> Path:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nnunetv2.demo.hand_edit import add_configuration, small_unet_entry
 from nnunetv2.demo.quickstart import draw_result
 from nnunetv2.demo.workplace import Workplace, say
 from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id
@@ -44,9 +43,9 @@ def run(data: Path, folder: Path, iterations: int, device: str) -> float:
     place.raw.symlink_to(data.resolve())
     with place.step("Fingerprint and plans"):
         place.run("nnUNetv2_plan_and_preprocess", "-d", number, "--verify_dataset_integrity", "--no_pp", "--no_pbar")
-        entry = small_unet_entry("nnUNetPlans", CONFIGURATION, 32, (3.0, 2.0, 2.0), (96, 128, 128))
-        add_configuration(place.preprocessed / "nnUNetPlans.json", CONFIGURATION, entry)
-        say(f"added {CONFIGURATION} to {place.preprocessed / 'nnUNetPlans.json'}")
+        network = ("--stages", "4", "--width", "32", "--spacing", "3,2,2", "--patch", "96,128,128", "--batch", "2")
+        place.run("nnUNetv2_plans", "derive", number, CONFIGURATION, "--from", "3d_fullres", *network)
+        place.run("nnUNetv2_plans", "check", number)
     with place.step("Preprocessing"):
         place.run("nnUNetv2_preprocess", "-d", number, "-c", CONFIGURATION, "-np", "2", "--no_pbar")
     with place.step(f"Training, {iterations} iterations"):

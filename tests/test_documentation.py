@@ -2,11 +2,15 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from nnunetv2.demo.hand_edit import small_unet_entry
+from nnunetv2.experiment_planning.plans_editing.commands import plans_entry_point
+from nnunetv2.experiment_planning.plans_editing.derive import Wishes, derive_configuration
+from nnunetv2.experiment_planning.plans_editing.layouts import upgraded_plans
+from tests.experiment_planning.plans_editing.plans_of_tests import FLARE24, configuration, current_plans, write_plans
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "documentation").rglob("*.md"))]
@@ -35,12 +39,42 @@ def test_json_examples_parse(block):
     assert json.loads(block if block.lstrip().startswith("{") else "{" + block + "}")
 
 
-def test_the_worked_example_of_editing_plans_equals_what_the_function_makes():
-    text = next(b for b in blocks(ROOT / "documentation" / "editing_plans.md", "json") if "S4D2W32" in b)
-    name = "3d_fullres_S4D2W32"
-    assert json.loads("{" + text + "}")[name] == small_unet_entry(
-        "nnUNetPlans", name, 32, (3.0, 2.0, 2.0), (96, 128, 128)
+EDITING = ROOT / "documentation" / "editing_plans.md"
+
+
+def commands_in(page: Path) -> list[list[str]]:
+    """Every ``nnUNetv2_plans`` command of a page as words, without comments."""
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("nnUNetv2_plans ")]
+
+
+def test_every_wish_of_the_page_on_plans_comes_true_and_is_clean(folders, capsys, monkeypatch):
+    plans = current_plans() | {"dataset_name": "Dataset111_Example"}
+    entry = plans["configurations"]["3d_fullres"]
+    entry |= {"patch_size": [64, 128, 128], "batch_size": 2, "spacing": [2.6, 1.2, 1.2]}
+    plans |= {"original_median_spacing_after_transp": [2.6, 1.2, 1.2]}
+    write_plans(folders["nnUNet_preprocessed"], plans).parent.rename(
+        folders["nnUNet_preprocessed"] / "Dataset111_Example"
     )
+    monkeypatch.chdir(folders["nnUNet_results"])
+    derived = [words for words in commands_in(EDITING) if words[0] == "derive"]
+    assert len(derived) >= 8
+    for words in commands_in(EDITING):
+        if words[0] in ("derive", "show"):
+            plans_entry_point(words)
+    plans_entry_point(["check", "111"])
+    assert capsys.readouterr().out.endswith("0 problems\n")
+
+
+def test_the_worked_example_in_full_is_what_the_command_writes():
+    block = next(b for b in blocks(EDITING, "json") if "S4D2W32" in b and "architecture" in b)
+    name = "3d_fullres_S4D2W32"
+    plans = upgraded_plans(json.loads((FLARE24 / "plans.json").read_text()))
+    plans["configurations"]["3d_fullres"]["spacing"] = [1.0, 0.8, 0.8]
+    plans["configurations"]["3d_fullres"]["patch_size"] = [96, 160, 160]
+    del plans["configurations"][name]
+    wishes = Wishes(stages=4, width=32, spacing=(3, 2, 2), patch_size=(96, 128, 128), batch_size=2)
+    assert json.loads("{" + block + "}")[name] == derive_configuration(plans, name, "3d_fullres", wishes)
 
 
 def test_trainers_of_the_examples_can_be_built_and_their_loss_computed(folders):
@@ -51,7 +85,7 @@ def test_trainers_of_the_examples_can_be_built_and_their_loss_computed(folders):
         "plans_name": "nnUNetPlans",
         "configurations": {
             "3d": {"data_identifier": "d", "batch_size": 2, "patch_size": [8, 8, 8], "spacing": [1.0, 1.0, 1.0]}
-            | {"batch_dice": False, "architecture": small_unet_entry("p", "n", 2, (1, 1, 1), (8, 8, 8))["architecture"]}
+            | {"batch_dice": False, "architecture": configuration("3d", [1.0] * 3, [8] * 3, 3)["architecture"]}
         },
     }
     dataset_json = {"labels": {"background": 0, "a": 1}, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}

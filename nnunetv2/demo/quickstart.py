@@ -6,13 +6,11 @@ Run it with ``bash quickstart.sh`` or ``python -m nnunetv2.demo.quickstart --fol
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnunetv2.cli.commands import command
-from nnunetv2.demo.hand_edit import add_configuration, small_unet_entry
 from nnunetv2.demo.phantom_dataset import PhantomDataset, write_phantom_dataset
 from nnunetv2.demo.workplace import Workplace, say
 
@@ -82,14 +80,14 @@ def _plan(place: Workplace, settings: QuickstartSettings) -> None:
         place.run(
             "nnUNetv2_extract_fingerprint", "-d", str(DATASET_ID), "--verify_dataset_integrity", "-np", "2", "--no_pbar"
         )
-    with place.step("Plan, then add a configuration by hand"):
+    with place.step("Plan, then add a configuration of our own"):
         place.run("nnUNetv2_plan_experiment", "-d", str(DATASET_ID))
-        name = settings.configuration
-        entry = small_unet_entry(
-            PLANS, name, settings.width, settings.spacing, settings.patch_size, settings.batch_size
+        place.run(
+            *("nnUNetv2_plans", "derive", str(DATASET_ID), settings.configuration, "--from", "3d_fullres"),
+            *("--stages", "4", "--width", str(settings.width), "--spacing", ",".join(map(str, settings.spacing))),
+            *("--patch", ",".join(map(str, settings.patch_size)), "--batch", str(settings.batch_size)),
         )
-        add_configuration(place.preprocessed / f"{PLANS}.json", name, entry)
-        say(f"added to {place.preprocessed / PLANS}.json:\n{name}: {json.dumps(entry)}")
+        place.run("nnUNetv2_plans", "check", str(DATASET_ID))
 
 
 def _train(place: Workplace, settings: QuickstartSettings, device: str) -> None:

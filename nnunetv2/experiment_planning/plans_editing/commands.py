@@ -10,6 +10,7 @@ from typing import Any
 
 from nnunetv2.cli.arguments import command_parser
 from nnunetv2.cli.commands import command
+from nnunetv2.errors import UsageError
 
 DEFAULT_PLANS = "nnUNetPlans"
 
@@ -19,7 +20,7 @@ def plans_entry_point(argv: Sequence[str] | None = None) -> None:
     """Command nnUNetv2_plans."""
     parser = command_parser("nnUNetv2_plans", "Look at plans, check them, and add configurations of your own.")
     subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND", help="what to do")
-    for add in (_add_check, _add_derive):
+    for add in (_add_check, _add_show, _add_derive, _add_diff, _add_upgrade):
         add(subcommands)
     # argparse gives up on key=value behind options, since nothing was there when it looked for it first.
     args, rest = parser.parse_known_args(argv)
@@ -85,6 +86,75 @@ def _run_check(args: argparse.Namespace) -> None:
         _say(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
     if problems:
         raise SystemExit(1)
+
+
+def _add_show(subcommands: Any) -> None:
+    parser = _subcommand(subcommands, "show", "Say what configurations amount to.", _run_show)
+    _add_file(parser)
+    parser.add_argument(
+        "configuration", nargs="?", default=None, help="one of them, in detail; without it all in brief"
+    )
+    parser.add_argument("--json", action="store_true", help="print it as JSON, memory in bytes")
+    parser.add_argument("--png", type=str, default=None, metavar="FILE", help="also draw the network of CONFIGURATION")
+
+
+def _run_show(args: argparse.Namespace) -> None:
+    from nnunetv2.experiment_planning.plans_editing.documents import load_plans
+    from nnunetv2.experiment_planning.plans_editing.show import describe_configuration
+    from nnunetv2.experiment_planning.plans_editing.show_text import description_text, overview_text
+
+    if args.png is not None and args.configuration is None:
+        raise UsageError("--png draws one configuration; name it behind the plans")
+    documents = load_plans(args.file_or_dataset, args.p)
+    names = list(documents.plans["configurations"]) if args.configuration is None else [args.configuration]
+    described = {name: describe_configuration(documents, name) for name in names}
+    one = described.get(args.configuration)
+    if args.json:
+        _say(json.dumps(described if one is None else one, indent=4))
+    else:
+        _say(overview_text(documents.path, described) if one is None else description_text(one))
+    if args.png is not None:
+        from nnunetv2.experiment_planning.plans_editing.network_picture import draw_configuration
+
+        draw_configuration(args.png, documents, args.configuration)
+
+
+def _add_diff(subcommands: Any) -> None:
+    description = "Compare two plans or configurations by meaning; status 0 when they are the same, else 1."
+    parser = _subcommand(subcommands, "diff", description, _run_diff)
+    parser.add_argument("first", help="plans file or data set, or FILE:CONFIGURATION")
+    parser.add_argument("second", help="the same for what it is compared with")
+    parser.add_argument("-p", type=str, default=DEFAULT_PLANS, metavar="PLANS", help="plans of data sets")
+
+
+def _run_diff(args: argparse.Namespace) -> None:
+    from nnunetv2.experiment_planning.plans_editing.diff import compare
+
+    found = compare(args.first, args.second, args.p)
+    for difference in found:
+        _say(str(difference))
+    if found:
+        raise SystemExit(1)
+    _say("no difference")
+
+
+def _add_upgrade(subcommands: Any) -> None:
+    parser = _subcommand(
+        subcommands, "upgrade", "Write plans in the current layout, or in the older one.", _run_upgrade
+    )
+    _add_file(parser)
+    parser.add_argument("-o", type=str, required=True, metavar="FILE", help="file to write; may be the same")
+    parser.add_argument("--to", choices=("current", "older"), default="current", help="older: that of before v2.3")
+
+
+def _run_upgrade(args: argparse.Namespace) -> None:
+    from nnunetv2.experiment_planning.plans_editing.documents import load_plans
+    from nnunetv2.experiment_planning.plans_editing.layouts import downgraded_plans, upgraded_plans
+    from nnunetv2.records.files import write_json
+
+    plans = load_plans(args.file_or_dataset, args.p).plans
+    write_json(args.o, (upgraded_plans if args.to == "current" else downgraded_plans)(plans), sort_keys=False)
+    _say(args.o)
 
 
 def _add_derive(subcommands: Any) -> None:

@@ -1,17 +1,15 @@
-"""Draw the U-Net of a configuration: one box per stage, as wide as its feature maps are many.
-
-``python -m nnunetv2.demo.network_diagram PLANS CONFIGURATION PICTURE`` writes a PNG.
-"""
+"""A picture of the U-Net of a configuration: one box per stage, as wide as its feature maps are many."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from nnunetv2.cli.commands import command
-from nnunetv2.records.files import PathLike, atomic_path, read_json
-from nnunetv2.records.plans import resolve_configuration, upgrade_configuration
+from nnunetv2.errors import UsageError
+from nnunetv2.experiment_planning.plans_editing.documents import PlansDocuments
+from nnunetv2.experiment_planning.plans_editing.show import describe_configuration
+from nnunetv2.records.files import PathLike, atomic_path
 
 ENCODER, DECODER, OUTPUT = "#7aa6d6", "#e3a76f", "#8fbf8f"
 
@@ -28,16 +26,21 @@ class Stage:
     """None at the bottom."""
 
 
-def stages_of(configuration: dict) -> list[Stage]:
-    """Levels from full resolution down, from a resolved configuration in the current layout."""
-    network = configuration["architecture"]["arch_kwargs"]
-    depths = network.get("n_conv_per_stage", network.get("n_blocks_per_stage"))
-    decoder = [*network["n_conv_per_stage_decoder"], None]
-    size, stages = tuple(configuration["patch_size"]), []
-    for index, stride in enumerate(network["strides"]):
-        size = tuple(n // s for n, s in zip(size, stride, strict=True))
-        stages.append(Stage(network["features_per_stage"][index], size, depths[index], decoder[index]))
-    return stages
+def stages_of(described: Sequence[Mapping[str, Any]]) -> list[Stage]:
+    """Levels from full resolution down, from the stages of ``describe_configuration``."""
+    return [Stage(s["features"], tuple(s["size"]), s["encoder"], s["decoder"]) for s in described]
+
+
+def draw_configuration(path: PathLike, documents: PlansDocuments, name: str) -> None:
+    """Write the picture of a configuration's U-Net to ``path`` (PNG). Raises UsageError for another network."""
+    described = describe_configuration(documents, name)
+    network, entries = described["network"], described["entries"]
+    if network is None:
+        raise UsageError(f"{name} has a {described['network_class_name']}; only U-Nets of the planners can be drawn")
+    spacing = " × ".join(f"{value:g}" for value in entries["spacing"]["value"])
+    patch = " × ".join(map(str, entries["patch_size"]["value"]))
+    title = f"{name}: feature maps per stage, patch {patch} voxels of {spacing} mm"
+    draw_network(path, stages_of(network["stages"]), title)
 
 
 def draw_network(path: PathLike, stages: Sequence[Stage], title: str) -> None:
@@ -86,22 +89,3 @@ def _arrow(axis, start: tuple[float, float], end: tuple[float, float], text: str
     axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "linestyle": style, "color": "0.3"})
     if text:
         axis.text((start[0] + end[0]) / 2, start[1] + 0.08, text, ha="center", fontsize=8, color="0.3")
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(prog="network_diagram", description="Draw the U-Net of a configuration.")
-    parser.add_argument("plans", help="plans file")
-    parser.add_argument("configuration", help="name of the configuration in it")
-    parser.add_argument("picture", help="PNG to write")
-    args = parser.parse_args(argv)
-    configuration = upgrade_configuration(resolve_configuration(read_json(args.plans), args.configuration))
-    spacing = " × ".join(f"{value:g}" for value in configuration["spacing"])
-    patch = " × ".join(map(str, configuration["patch_size"]))
-    title = f"{args.configuration}: feature maps per stage, patch {patch} voxels of {spacing} mm"
-    draw_network(args.picture, stages_of(configuration), title)
-
-
-if __name__ == "__main__":
-    main()
