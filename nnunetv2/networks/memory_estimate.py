@@ -77,9 +77,10 @@ def prediction_bytes(
     voxels = [prod(size) for size in shape.sizes(patch_size)]
     full = shape.features[0] * voxels[0]
     skips = sum(width * size for width, size in zip(shape.features[:-1], voxels[:-1]))
+    below = shape.features[1] * voxels[1] if shape.num_stages > 1 else 0  # what was upsampled is still there
     # block input, convolution output, normalized output; the first block's input is the concatenation itself
     within = 2 if shape.decoder_depth(0) == 1 else 3
-    decoder = skips + 2 * full + within * full + num_classes * voxels[0]
+    decoder = skips + below + 2 * full + within * full + num_classes * voxels[0]
     encoder = input_channels * prod(patch_size) + (4 if shape.residual else 3) * full
     weights = parameters * (FLOAT32 + (value_bytes if value_bytes != FLOAT32 else 0))
     return max(decoder, encoder) * value_bytes + weights
