@@ -1,9 +1,9 @@
-"""The main job on real CT: the hand-added FLARE24 network on Dataset111_SarcomaCT, from raw images to metrics.
+"""The FLARE24 flow on real CT, Dataset111_SarcomaCT: from raw images to the challenge's score.
 
     python -m benchmarks.sarcoma_ct --data FOLDER/Dataset111_SarcomaCT [--iterations 3] [--folder DIR] [-device cpu]
 
 Shows that every step works on real data, not that three iterations make a good network. Runs the same commands as the
-README, with a trainer that shortens the FLARE24 one; prints the time of each step, the Dice and the path of a picture.
+README, with a trainer that shortens the FLARE24 one; prints the time of each step, the score and the path of a picture.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ def run(data: Path, folder: Path, iterations: int, device: str) -> float:
     place.raw.parent.mkdir(parents=True, exist_ok=True)
     place.raw.symlink_to(data.resolve())
     with place.step("Fingerprint and plans"):
-        place.run("nnUNetv2_plan_and_preprocess", "-d", number, "--verify_dataset_integrity", "--no_pp", "--no_pbar")
-        network = ("--stages", "4", "--width", "32", "--spacing", "3,2,2", "--patch", "96,128,128", "--batch", "2")
-        place.run("nnUNetv2_plans", "derive", number, CONFIGURATION, "--from", "3d_fullres", *network)
+        place.run("nnUNetv2_extract_fingerprint", "-d", number, "--verify_dataset_integrity", "--no_pbar")
+        place.run("nnUNetv2_plan_experiment", "-d", number)
+    with place.step("Plans edit"):
+        edit = ("--stages", "4", "--width", "32", "--spacing", "3,2,2", "--patch", "96,128,128", "--batch", "2")
+        place.run("nnUNetv2_plans", "derive", number, CONFIGURATION, "--from", "3d_fullres", *edit)
         place.run("nnUNetv2_plans", "check", number)
     with place.step("Preprocessing"):
         place.run("nnUNetv2_preprocess", "-d", number, "-c", CONFIGURATION, "-np", "2", "--no_pbar")
@@ -60,6 +62,7 @@ def run(data: Path, folder: Path, iterations: int, device: str) -> float:
     with place.step("Evaluation"):
         files = ("-djfile", str(place.predictions / "dataset.json"), "-pfile", str(place.predictions / "plans.json"))
         place.run("nnUNetv2_evaluate_folder", str(place.raw / "labelsTs"), str(place.predictions), *files)
+        place.run("nnUNetv2_evaluate_flare", str(place.raw / "labelsTs"), str(place.predictions))
     dice = draw_result(place)
     place.report_times()
     say(f"\nDice {dice:.3f} after {iterations} iterations\nPicture: {place.picture}")

@@ -27,9 +27,10 @@ def write_generated_checkpoint(
     """
     import torch
 
+    from nnunetv2.networks.build import build_network
     from nnunetv2.training.checkpoint import write_checkpoint
     from nnunetv2.utilities.file_path_utilities import convert_identifier_to_trainer_plans_config
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -42,12 +43,14 @@ def write_generated_checkpoint(
     configuration = plans.get_configuration(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = get_network_from_plans(
-            configuration.network_arch_class_name,
-            configuration.network_arch_init_kwargs,
-            configuration.network_arch_init_kwargs_req_import,
+        network = build_network(
+            recursive_find_trainer_class_by_name(trainer_name),
+            plans,
+            configuration,
+            dataset_json,
             determine_num_input_channels(plans, configuration, dataset_json),
             plans.get_label_manager(dataset_json).num_segmentation_heads,
+            False,
         )
     axes = tuple(range(len(configuration.patch_size)))
     content = {

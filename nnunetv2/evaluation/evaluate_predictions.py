@@ -116,7 +116,7 @@ def compute_metrics_on_folder(
     """
     if output_file is not None and not str(output_file).endswith(".json"):
         raise UsageError(f"the metrics are written as JSON, so the output file {output_file} must end with .json")
-    names = _names_to_compare(folder_ref, folder_pred, file_ending, chill)
+    names = names_to_compare(folder_ref, folder_pred, file_ending, chill)
     cases = [name[: -len(file_ending)] for name in names]
     return compute_metrics_of_cases(
         cases,
@@ -158,7 +158,7 @@ def compute_metrics_of_cases(
     return result
 
 
-def _names_to_compare(folder_ref: PathLike, folder_pred: PathLike, file_ending: str, chill: bool) -> list[str]:
+def names_to_compare(folder_ref: PathLike, folder_pred: PathLike, file_ending: str, chill: bool) -> list[str]:
     for role, folder in (("reference", folder_ref), ("prediction", folder_pred)):
         if not isdir(folder):
             raise MissingFileError(f"the {role} folder {folder} does not exist")
@@ -210,7 +210,7 @@ def compute_metrics_on_folder2(
     """
     dataset_json = read_json(dataset_json_file)
     file_ending = DatasetJson.from_json(dataset_json, source=os.fspath(dataset_json_file)).file_ending
-    example = next(iter(_names_to_compare(folder_ref, folder_pred, file_ending, chill)))
+    example = next(iter(names_to_compare(folder_ref, folder_pred, file_ending, chill)))
     reader_class = determine_reader_writer_from_dataset_json(dataset_json, join(folder_ref, example), verbose=False)
     label_manager = PlansManager(plans_file).get_label_manager(dataset_json)
     foreground = label_manager.foreground_regions if label_manager.has_regions else label_manager.foreground_labels
