@@ -3,9 +3,9 @@
     python -m benchmarks.predict_sh UPSTREAM_PYTHON [--shape 121 512 512] [--mirroring] [--repeat 1] [--work DIR]
 
 Both start as a container starts: a new process that loads the model, predicts one case and ends. Prints wall time and
-the peak memory of the process tree of every run, the ratios of the best runs, and the share of equal voxels. The weights
-are random: the arithmetic is that of trained ones, but near-ties between the classes, and with them differing voxels, are
-more frequent. On the CPU; without mirroring unless asked for.
+peak memory of the process tree of every run, the ratios of the best runs, and the share of equal voxels. The weights
+are random: the arithmetic is that of trained ones, but near-ties between the classes, and with them differing voxels,
+are more frequent. On the CPU; without mirroring unless asked for.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def main() -> None:
         [min(getattr(run[side], figure) for run in runs) for side in (0, 1)] for figure in ("wall_s", "peak_mib")
     )
     print(f"time: ours {time_ours:.1f} s, upstream {time_theirs:.1f} s, ratio {time_theirs / time_ours:.2f}")
-    print(f"peak: ours {memory_ours:.0f} MiB, upstream {memory_theirs:.0f} MiB, ratio {memory_theirs / memory_ours:.2f}")
+    ratio = memory_theirs / memory_ours
+    print(f"peak: ours {memory_ours:.0f} MiB, upstream {memory_theirs:.0f} MiB, ratio {ratio:.2f}")
     print(f"equal voxels: {100 * equal_voxels(work):.4f} %")
 
 
