@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-
 # Exit status of a training that saved and left since its time was nearly over; EX_TEMPFAIL of sysexits.h.
 TIME_IS_UP = 75
 

@@ -36,7 +36,7 @@ def flow(blocks: list[str]) -> list[str]:
     return [block for block in blocks if substituted(block) is None]
 
 
-def test_only_installing_and_docker_are_substituted():
+def test_only_installing_docker_and_the_heart_data_are_substituted():
     blocks = readme_blocks()
     assert len(blocks) >= 10
     assert len(blocks) - len(flow(blocks)) == len(SUBSTITUTED)
