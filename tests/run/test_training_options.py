@@ -195,3 +195,9 @@ def test_debug_json_and_plans_of_the_model_stay_as_planned(results):
     folder = results / "TinyTrainer_ep1_bs3__nnUNetPlans__tiny"
     assert json.loads((folder / "plans.json").read_text())["configurations"]["tiny"]["batch_size"] == 2
     assert "epochs=1" in json.loads((folder / "fold_0" / "debug.json").read_text())["training_options"]
+
+
+def test_a_channels_last_network_goes_through_the_final_validation(results):
+    words = ["997", "tiny", "0", "-tr", "TinyTrainer", "-device", "cpu", "--epochs", "1", "--channels-last"]
+    run_training_entry(words)
+    assert (results / "TinyTrainer_ep1__nnUNetPlans__tiny" / "fold_0" / "validation" / "summary.json").is_file()
