@@ -74,6 +74,10 @@ class UsageError(NNUNetError, RuntimeError, ValueError, AssertionError):
     """Arguments that do not go together."""
 
 
+class MemoryLimitError(NNUNetError, MemoryError):
+    """A case needs more memory than the limit that was given, even at the smallest settings."""
+
+
 class WorkerError(NNUNetError, RuntimeError):
     """Work handed to another process or thread failed there."""
 

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 ORDERS = (0, 1, 3)
 
@@ -144,6 +143,8 @@ def _spline_rows(x: np.ndarray, n: int) -> np.ndarray:
     diagonal, right = np.full(n, 4.0), np.full(n, 6.0)
     diagonal[[0, -1]] += _POLE
     right[[0, -1]] += _POLE - 1
+    from scipy.linalg import solveh_banded
+
     banded = np.stack([np.concatenate([[0.0], np.ones(n - 1)]), diagonal])
     rows = solveh_banded(banded, on_c.T, check_finite=False).T * right + on_f
     rows[np.abs(rows) < _NOTHING] = 0

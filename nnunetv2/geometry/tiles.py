@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from nnunetv2.errors import UsageError
 
@@ -76,6 +75,8 @@ def gaussian_importance(tile_size: Sequence[int], sigma_scale: float = 1 / 8) ->
     sigma (scipy's default). A filtered impulse is the outer product of its axes, so one filter of a line per axis
     is enough; multiplied in axis order the values equal those of ``scipy.ndimage.gaussian_filter`` bit for bit.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     weights = np.ones(())
     for size in tile_size:
         impulse = np.zeros(size)

@@ -12,6 +12,7 @@ import torch
 
 from nnunetv2.errors import ImageError
 from nnunetv2.inference.case_lists import case_identifier
+from nnunetv2.inference.sliced_case import SlicedCase
 from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot, determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
@@ -104,5 +105,7 @@ def array_tasks(
 
 
 def as_tensor(item: Item) -> Item:
-    """The item with ``data`` as a contiguous float32 tensor."""
+    """The item with ``data`` as a contiguous float32 tensor; a case that is read in parts stays as it is."""
+    if isinstance(item["data"], SlicedCase):
+        return item
     return item | {"data": torch.from_numpy(np.ascontiguousarray(item["data"], dtype=np.float32))}

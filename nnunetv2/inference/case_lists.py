@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder, 
 
 logger = logging.getLogger(__name__)
 
-Inputs = str | os.PathLike | Sequence[Sequence[str | os.PathLike]]
+Inputs = str | os.PathLike | Sequence[Sequence[str | os.PathLike] | str | os.PathLike]
 Outputs = str | os.PathLike | Sequence[str | os.PathLike] | None
 CountChannels = Callable[[list[str]], int]
 
@@ -32,7 +33,8 @@ def image_files_of_cases(
 
     Parameters
     ----------
-    source : folder with ``<case>_<channel as 4 digits><file_ending>``, or one list of files per case (any names).
+    source : folder with ``<case>_<channel as 4 digits><file_ending>``, one file of a case, or per case a list of files
+        (any names) or one file. The files of its other channels are taken from beside it.
     num_channels : channels each case must have.
     count_channels : number of channels in the files it is given. Asked only when there are fewer files than channels,
         once for every such number of files, since some formats hold several channels in one file.
@@ -40,15 +42,31 @@ def image_files_of_cases(
     Raises DatasetError (missing or surplus channels, files without channel number) or MissingFileError, naming cases.
     """
     if isinstance(source, (str, os.PathLike)):
-        cases = _scan_folder(os.fspath(source), file_ending)
+        cases = [_with_other_channels(source, file_ending)] if isfile(source) else _scan_folder(source, file_ending)
     else:
-        cases = [[os.fspath(file) for file in files] for files in source]
+        cases = [
+            _with_other_channels(files, file_ending)
+            if isinstance(files, (str, os.PathLike))
+            else [os.fspath(file) for file in files]
+            for files in source
+        ]
         _refuse_missing_files(cases)
     _refuse_wrong_channels(cases, file_ending, num_channels, count_channels)
     return cases
 
 
-def _scan_folder(folder: str, file_ending: str) -> list[list[str]]:
+def _with_other_channels(file: str | os.PathLike, file_ending: str) -> list[str]:
+    """All channel files of the case that ``file`` belongs to; the file alone when its name has no channel number."""
+    path = os.fspath(file)
+    stem = path.removesuffix(file_ending)
+    if not re.search(r"_\d{4}$", stem) or stem == path:
+        return [path]
+    channels = (f"{stem[:-4]}{number:04d}{file_ending}" for number in range(10000))
+    return list(itertools.takewhile(isfile, channels)) or [path]
+
+
+def _scan_folder(source: str | os.PathLike, file_ending: str) -> list[list[str]]:
+    folder = os.fspath(source)
     if not isdir(folder):
         raise MissingFileError(f"the input folder {folder} does not exist")
     cases = create_lists_from_splitted_dataset_folder(folder, file_ending)

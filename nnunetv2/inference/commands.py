@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser, fold
 from nnunetv2.cli.commands import command
@@ -53,6 +53,12 @@ def _add_prediction_flags(
     add_verbose(parser)
     parser.add_argument("--save_probabilities", action="store_true", help="also write CASE.npz and CASE.pkl")
     parser.add_argument(
+        "--probabilities",
+        choices=("npz", "blosc2"),
+        default=None,
+        help="the same in this format: npz as --save_probabilities, or blosc2 (CASE.b2nd, float16), small and fast",
+    )
+    parser.add_argument(
         "--continue_prediction", *continue_aliases, action="store_true", help="skip cases that are in -o already"
     )
     parser.add_argument("-npp", type=int, default=npp, help="threads that prepare cases; 0: the main thread does it")
@@ -66,6 +72,12 @@ def _add_prediction_flags(
     add_no_progress_bar(parser, "--disable_progress_bar")
     parser.add_argument(
         "--not_on_device", action="store_true", help="keep sums of logits in main memory, not on the GPU"
+    )
+    parser.add_argument(
+        "--max-memory", type=float, default=None, metavar="GIB", help="main memory to use at most, in GiB"
+    )
+    parser.add_argument(
+        "--max-device-memory", type=float, default=None, metavar="GIB", help="memory of the GPU to use at most, in GiB"
     )
     parser.add_argument("--float32", action="store_true", help="sum logits in float32 instead of float16")
     parser.add_argument(
@@ -136,6 +148,10 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
         )
     if not 0 < args.step_size <= 1:
         parser.error(f"-step_size is {args.step_size}; it must be above 0 and at most 1")
+    for name in ("max_memory", "max_device_memory"):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name.replace('_', '-')} is {value}; it is a number of GiB above 0")
     if min(args.npp, args.nps) < 0:
         parser.error("-npp and -nps must be 0 or more")
     return args
@@ -162,7 +178,7 @@ def _make_predictor(args: argparse.Namespace) -> nnUNetPredictor:
 
     configure_logging(args.verbose)
     logger.info(CITATION)
-    settings = {
+    settings: dict[str, Any] = {
         "tile_step_size": args.step_size,
         "use_gaussian": True,
         "use_mirroring": not args.disable_tta,
@@ -173,8 +189,14 @@ def _make_predictor(args: argparse.Namespace) -> nnUNetPredictor:
         "accumulator_dtype": torch.float32 if args.float32 else torch.float16,
     }
     # Only wishes are passed on: a predictor class put in place of ours may not know these settings.
-    settings |= {} if args.engine == "auto" else {"engine": args.engine}
-    settings |= {} if args.precision is None else {"precision": args.precision}
+    wishes = {
+        "engine": None if args.engine == "auto" else args.engine,
+        "precision": args.precision,
+        "probability_format": args.probabilities,
+        "max_memory": args.max_memory,
+        "max_device_memory": args.max_device_memory,
+    }
+    settings |= {name: value for name, value in wishes.items() if value is not None}
     if device is None:
         from nnunetv2.inference.prediction_on_workers import WorkersPredictor
 
@@ -213,7 +235,7 @@ def _predict(args: argparse.Namespace, model_folder: str) -> None:
         predictor.predict_from_files(
             args.i,
             args.o,
-            save_probabilities=args.save_probabilities,
+            save_probabilities=args.save_probabilities or args.probabilities is not None,
             overwrite=not args.continue_prediction,
             num_processes_preprocessing=args.npp,
             num_processes_segmentation_export=args.nps,

@@ -21,12 +21,12 @@ from nnunetv2.inference.case_items import STAGE, CaseMaker, Item, Task, array_ta
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 
-def _iterate(tasks: Iterator[Task], cases: int, num_processes: int, pin_memory: bool) -> Iterator[Item]:
+def iterate_tasks(tasks: Iterator[Task], cases: int, num_processes: int, pin_memory: bool = False) -> Iterator[Item]:
     """Items in input order. In flight: one per thread, and one more that is ready."""
 
     def make(case: str, task: Callable[[], Item]) -> Item:
         item = call_for_case(case, STAGE, lambda: as_tensor(task()))
-        if pin_memory and torch.cuda.is_available():
+        if pin_memory and torch.cuda.is_available() and isinstance(item["data"], torch.Tensor):
             item["data"] = item["data"].pin_memory()
         return item
 
@@ -58,7 +58,7 @@ def preprocessing_iterator_fromfiles(
         list_of_segs_from_prev_stage_files,
         output_filenames_truncated,
     )
-    return _iterate(tasks, len(list_of_lists), num_processes, pin_memory)
+    return iterate_tasks(tasks, len(list_of_lists), num_processes, pin_memory)
 
 
 def preprocessing_iterator_fromnpy(
@@ -83,7 +83,7 @@ def preprocessing_iterator_fromnpy(
         list_of_image_properties,
         truncated_ofnames,
     )
-    return _iterate(tasks, len(list_of_images), num_processes, pin_memory)
+    return iterate_tasks(tasks, len(list_of_images), num_processes, pin_memory)
 
 
 def _put_all(tasks: Iterator[Task], target_queue, done_event, abort_event) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
 
 from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.ensembling.probability_files import NPZ, write_probabilities
 from nnunetv2.errors import LabelsError
+from nnunetv2.geometry.boxes import insert
 from nnunetv2.inference.label_targets import LabelTarget
 from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype, labels_of_channels
 from nnunetv2.inference.slab_export import LabelRun, can_stream, labels_of_logits, spacings, takes
@@ -90,7 +90,7 @@ def _probabilities_and_segmentation(
 def _on_image_grid(segmentation: np.ndarray, plans_manager: PlansManager, properties: Mapping[str, Any]) -> np.ndarray:
     """Put a cropped, transposed label map back to where it was in the image; 0 outside the crop."""
     full = np.zeros(tuple(properties["shape_before_cropping"]), dtype=segmentation.dtype)
-    full = insert_crop_into_image(full, segmentation, properties["bbox_used_for_cropping"])
+    full = insert(full, segmentation, properties["bbox_used_for_cropping"])
     return full.transpose(plans_manager.transpose_backward)
 
 
@@ -230,17 +230,24 @@ def write_case(
     dataset_json: Mapping[str, Any],
     output_file_truncated: str,
     probability_format: str = NPZ,
+    by_slices: bool = False,
 ) -> None:
     """Write what was predicted: probabilities (C, *image shape) and properties if there are any, then the label map.
 
-    ``probability_format`` is one of ``probability_files.FORMATS``. Creates the folder.
+    ``probability_format`` is a key of ``probability_files.ENDINGS``. ``by_slices`` writes a NIfTI label map that is
+    mapped from a file without a copy of it in memory. Creates the folder.
     """
     os.makedirs(os.path.dirname(output_file_truncated) or ".", exist_ok=True)
     if probabilities is not None:
         write_probabilities(probabilities, output_file_truncated, probability_format)
         write_pickle(output_file_truncated + ".pkl", properties)
     path = output_file_truncated + dataset_json["file_ending"]
-    _write_segmentation(segmentation, path, plans_manager, properties)
+    if by_slices:
+        from nnunetv2.imageio.nifti_slices import write_label_slices
+
+        write_label_slices(segmentation, path, plans_manager.image_reader_writer_class, properties)
+    else:
+        _write_segmentation(segmentation, path, plans_manager, properties)
 
 
 def resample_and_save(
@@ -274,3 +281,11 @@ def resample_and_save(
 
 def _dataset_json(dict_or_file: dict | str) -> dict:
     return read_json(dict_or_file) if isinstance(dict_or_file, (str, os.PathLike)) else dict_or_file
+
+
+def __getattr__(name: str) -> Any:
+    if name == "insert_crop_into_image":  # taken from here by other programs
+        from acvl_utils.cropping_and_padding.bounding_boxes import insert_crop_into_image
+
+        return insert_crop_into_image
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

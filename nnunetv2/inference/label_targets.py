@@ -25,6 +25,7 @@ class LabelTarget:
     properties : of the case; the box, and the shape before cropping, both transposed.
     transpose_backward : from transposed axes to those of the image reader.
     probabilities : collect them as well; in memory, or with ``scratch_folder`` in a file there that ``close`` removes.
+    labels_on_disk : keep the label map in such a file, too.
 
     Attributes
     ----------
@@ -39,24 +40,30 @@ class LabelTarget:
         label_manager: LabelManager,
         probabilities: bool = False,
         scratch_folder: str | None = None,
+        labels_on_disk: bool = False,
     ):
         shape = tuple(int(n) for n in properties["shape_before_cropping"])
         self._box = [[int(first), int(end)] for first, end in properties["bbox_used_for_cropping"]]
-        self._labels = np.zeros(shape, dtype=label_dtype(label_manager))
-        self.segmentation = self._labels.transpose(transpose_backward)
+        self._scratch: list[_ScratchFile] = []
+        self.labels_on_disk = labels_on_disk
+        image_shape = tuple(shape[axis] for axis in transpose_backward)
+        forward = [int(axis) for axis in np.argsort(transpose_backward)]
+        folder = scratch_folder if labels_on_disk else None
+        self.segmentation = self._zeros(image_shape, np.dtype(label_dtype(label_manager)), folder)
+        self._labels = self.segmentation.transpose(forward)
         self.probabilities: np.ndarray | None = None
-        self._scratch: _ScratchFile | None = None
         if probabilities:
-            full = (label_manager.num_segmentation_heads, *self.segmentation.shape)
-            if scratch_folder is None:
-                self.probabilities = np.zeros(full, dtype=np.float32)
-            else:
-                self._scratch = _ScratchFile(scratch_folder, full)
-                self.probabilities = self._scratch.array
+            full = (label_manager.num_segmentation_heads, *image_shape)
+            self.probabilities = self._zeros(full, np.dtype(np.float32), scratch_folder)
             if not label_manager.has_regions:
                 self.probabilities[0] = 1
-            forward = np.argsort(transpose_backward)
-            self._transposed = self.probabilities.transpose(0, *(int(axis) + 1 for axis in forward))
+            self._transposed = self.probabilities.transpose(0, *(axis + 1 for axis in forward))
+
+    def _zeros(self, shape: tuple[int, ...], dtype: np.dtype, folder: str | None) -> np.ndarray:
+        if folder is None:
+            return np.zeros(shape, dtype=dtype)
+        self._scratch.append(_ScratchFile(folder, shape, dtype))
+        return self._scratch[-1].array
 
     def write(self, run: LabelRun) -> None:
         """Put a run where it belongs."""
@@ -65,34 +72,34 @@ class LabelTarget:
         insert(self._labels, run.labels, box)
         if self.probabilities is not None:
             insert(self._transposed, run.probabilities, box)
-            if self._scratch is not None:
-                self._scratch.release()
+        for scratch in self._scratch:
+            scratch.release()
 
     def result(self) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """The segmentation, or (segmentation, probabilities)."""
         return self.segmentation if self.probabilities is None else (self.segmentation, self.probabilities)
 
     def close(self) -> None:
-        """Remove the file of the probabilities, if there is one."""
-        if self._scratch is not None:
-            self._scratch.close()
+        """Remove the files, if there are any."""
+        for scratch in self._scratch:
+            scratch.close()
 
 
 class _ScratchFile:
-    """A float32 array of zeros in a file that has no name any more where the system allows that."""
+    """An array of zeros in a file that has no name any more where the system allows that."""
 
-    def __init__(self, folder: str, shape: tuple[int, ...]):
+    def __init__(self, folder: str, shape: tuple[int, ...], dtype: np.dtype):
         os.makedirs(folder, exist_ok=True)
-        handle, self._path = tempfile.mkstemp(prefix=".tmp_probabilities_", dir=folder)
+        handle, self._path = tempfile.mkstemp(prefix=".tmp_prediction_", dir=folder)
         try:
-            os.ftruncate(handle, 4 * int(np.prod(shape)))
+            os.ftruncate(handle, dtype.itemsize * int(np.prod(shape)))
             self._map = mmap.mmap(handle, 0)
         except (OSError, ValueError):
             os.unlink(self._path)
             raise
         finally:
             os.close(handle)
-        self.array = np.frombuffer(self._map, dtype=np.float32).reshape(shape)
+        self.array = np.frombuffer(self._map, dtype=dtype).reshape(shape)
         with contextlib.suppress(PermissionError):  # Windows keeps the names of open files
             os.unlink(self._path)
 

@@ -56,6 +56,9 @@ class LogitsPredictor:
         ``openvino``.
     precision : ``f32``, ``bf16`` or ``fp16``, of the products inside the network; None is fp16 on CUDA, else f32. On a
         CPU ``bf16`` is a permission, used where it is faster.
+    max_memory, max_device_memory : GiB this process may use, of main memory and of the device. Before a case starts the
+        settings that fit are chosen; images that do not fit are read in parts. MemoryLimitError says what would be
+        needed.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class LogitsPredictor:
         probability_format: str = NPZ,
         engine: str = "auto",
         precision: str | None = None,
+        max_memory: float | None = None,
+        max_device_memory: float | None = None,
     ):
         self.tile_step_size = tile_step_size
         self.use_gaussian = use_gaussian
@@ -84,6 +89,8 @@ class LogitsPredictor:
         self.allow_tqdm = allow_tqdm
         self.accumulator_dtype = accumulator_dtype
         self.probability_format = probability_format
+        self.max_memory = max_memory
+        self.max_device_memory = max_device_memory
         everything = perform_everything_on_device if perform_everything_on_gpu is None else perform_everything_on_gpu
         if everything and self.device.type != "cuda":
             logger.debug("perform_everything_on_device has an effect on CUDA only; it is off on %s", self.device.type)
@@ -174,7 +181,8 @@ class LogitsPredictor:
         """Logits (K, Z, Y, X) on the CPU of data (C, Z, Y, X): mean over the folds, dtype as accumulated."""
         folds = self._folds()
         total: torch.Tensor | None = None
-        with self._prediction_threads(), torch.inference_mode():
+        # Locked as a whole: the weights of a fold stay in the network from the first tile to the last.
+        with self._network_lock, self._prediction_threads(), torch.inference_mode():
             for fold in folds:
                 self._select_fold(fold)
                 logits = self.predict_sliding_window_return_logits(data).to("cpu")

@@ -31,6 +31,9 @@ class ModelOnWorker:
     accumulator_dtype: torch.dtype
     engine: str
     precision: str | None
+    probability_format: str
+    max_memory: float | None
+    max_device_memory: float | None
 
 
 class WorkersPredictor(nnUNetPredictor):
@@ -85,6 +88,9 @@ class WorkersPredictor(nnUNetPredictor):
             perform_everything_on_device=self._everything_on_device,
             accumulator_dtype=self.accumulator_dtype,
             **self._engine_wishes,
+            probability_format=self.probability_format,
+            max_memory=self.max_memory,
+            max_device_memory=self.max_device_memory,
         )
         names = [None] * len(images) if names is None else names
         cases = []
@@ -122,6 +128,9 @@ def _loaded(model: ModelOnWorker) -> nnUNetPredictor:
         accumulator_dtype=model.accumulator_dtype,
         engine=model.engine,
         precision=model.precision,
+        probability_format=model.probability_format,
+        max_memory=model.max_memory,
+        max_device_memory=model.max_device_memory,
     )
     predictor.initialize_from_trained_model_folder(model.folder, model.folds, checkpoint_name=model.checkpoint)
     return predictor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from os.path import basename
 from typing import Any
@@ -14,31 +14,21 @@ import torch
 
 from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.errors import UsageError
-from nnunetv2.geometry.tiles import padding_to_tile
-from nnunetv2.inference import patchable, stock_path
+from nnunetv2.inference import patchable
 from nnunetv2.inference.background import BoundedExecutor, call_for_case
 from nnunetv2.inference.case_items import as_tensor
+from nnunetv2.inference.case_limits import threads_that_fit
 from nnunetv2.inference.case_lists import work_list
-from nnunetv2.inference.data_iterators import (
-    preprocessing_iterator_fromfiles,
-    preprocessing_iterator_fromnpy,
-)
-from nnunetv2.inference.export_prediction import write_case
-from nnunetv2.inference.label_targets import LabelTarget
-from nnunetv2.inference.logit_slabs import in_slice_order
-from nnunetv2.inference.logits_predictor import LogitsPredictor
+from nnunetv2.inference.limited_items import array_item_in_parts, items_from_arrays, items_from_files
 from nnunetv2.inference.output_folder import write_documents
-from nnunetv2.inference.slab_export import can_stream
-from nnunetv2.inference.streamed_prediction import predict_case
+from nnunetv2.inference.streaming_predictor import Prediction, StreamingPredictor
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.utilities.helpers import empty_cache
 
 logger = logging.getLogger(__name__)
 
-Prediction = np.ndarray | tuple[np.ndarray, np.ndarray]
 
-
-class nnUNetPredictor(LogitsPredictor):
+class nnUNetPredictor(StreamingPredictor):
     """Predicts with one model: load once, predict as often as you like. Settings: see ``LogitsPredictor``."""
 
     def predict_from_files(
@@ -53,7 +43,7 @@ class nnUNetPredictor(LogitsPredictor):
         num_parts: int = 1,
         part_id: int = 0,
     ) -> list | None:
-        """Predict images in a folder, or given as one list of channel files per case.
+        """Predict the images in a folder, one file (with its other channels), or a list of channel files per case.
 
         The output is a folder, a list of paths without file ending, or None to get results back. Both worker counts
         default to ``nnUNet_def_n_proc``, else 8. They count threads, at most one per CPU; 0 means "in this thread".
@@ -71,6 +61,7 @@ class nnUNetPredictor(LogitsPredictor):
         )
         npp = num_processes() if num_processes_preprocessing is None else num_processes_preprocessing
         nps = num_processes() if num_processes_segmentation_export is None else num_processes_segmentation_export
+        npp, nps = threads_that_fit(self, cases[0], npp, nps)
         arguments.update(num_processes_preprocessing=npp, num_processes_segmentation_export=nps)
         self._write_documents(output_folder_or_list_of_truncated_output_files, arguments)
         images, names, previous = cases
@@ -112,10 +103,7 @@ class nnUNetPredictor(LogitsPredictor):
             *(folder_with_segs_from_prev_stage, overwrite, 0, 1, save_probabilities),
         )
         self._write_documents(output_folder_or_list_of_truncated_output_files, arguments)
-        items = preprocessing_iterator_fromfiles(
-            *(images, previous, names, self.plans_manager, self.dataset_json, self.configuration_manager, 0),
-            verbose=self.verbose,
-        )
+        items = items_from_files(self, images, previous, names, 0, self.verbose)
         results = self.predict_from_data_iterator(items, save_probabilities, 0)
         return results if names is None else []
 
@@ -167,10 +155,9 @@ class nnUNetPredictor(LogitsPredictor):
         output_filenames_truncated: list[str] | None,
         num_processes: int,
     ) -> Iterator[dict]:
-        return preprocessing_iterator_fromfiles(
-            *(input_list_of_lists, seg_from_prev_stage_files, output_filenames_truncated),
-            *(self.plans_manager, self.dataset_json, self.configuration_manager, num_processes),
-            verbose=self.verbose_preprocessing,
+        return items_from_files(
+            *(self, input_list_of_lists, seg_from_prev_stage_files, output_filenames_truncated, num_processes),
+            self.verbose_preprocessing,
         )
 
     def predict_from_data_iterator(
@@ -213,45 +200,11 @@ class nnUNetPredictor(LogitsPredictor):
         logger.info("Predicting %s, shape %s", case, tuple(data.shape))
         if self._can_stream(data):
             target = call_for_case(case, "Prediction", self._stream, data, properties, ofile, save_probabilities)
+            del data
             exporter.submit(case, self._store, target, properties, ofile)
             return
         logits = call_for_case(case, "Prediction", self.predict_logits_from_preprocessed_data, data).numpy()
         exporter.submit(case, self._export, logits, properties, ofile, save_probabilities)
-
-    def _can_stream(self, data: torch.Tensor) -> bool:
-        """Whether labels are made while the network runs; not where somebody's code stands in for a part of it."""
-        if not stock_path.is_stock(self) or not can_stream(self.label_manager, self.configuration_manager):
-            return False
-        return in_slice_order(self._internal_get_sliding_window_slicers(self._padded_size(data.shape[1:])))
-
-    def _padded_size(self, size: Sequence[int]) -> list[int]:
-        padding = padding_to_tile(size, self.configuration_manager.patch_size)
-        return [length + before + after for length, (before, after) in zip(size, padding)]
-
-    def _stream(self, data: torch.Tensor, properties: dict, ofile: str | None, save_probabilities: bool) -> LabelTarget:
-        """Predict one case; its label map is in memory, probabilities that will be written are in a file."""
-        with self._prediction_threads():
-            try:
-                return predict_case(
-                    *(self, data, properties),
-                    probabilities=save_probabilities,
-                    scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
-                )
-            finally:
-                self._fold_in_network = None
-
-    def _store(self, target: LabelTarget, properties: dict, ofile: str | None) -> Prediction | None:
-        """Write one streamed prediction, or return it when there is no output path."""
-        try:
-            if ofile is None:
-                return target.result()
-            write_case(
-                *(target.segmentation, target.probabilities, properties, self.plans_manager, self.dataset_json, ofile),
-                self.probability_format,
-            )
-            return None
-        finally:
-            target.close()
 
     def _export(
         self, logits: np.ndarray, properties: dict, ofile: str | None, save_probabilities: bool
@@ -288,11 +241,7 @@ class nnUNetPredictor(LogitsPredictor):
                 *(properties_or_list_of_properties, truncated_ofname),
             )
         )
-        return preprocessing_iterator_fromnpy(
-            *(images, previous, properties, names),
-            *(self.plans_manager, self.dataset_json, self.configuration_manager, num_processes),
-            verbose=self.verbose_preprocessing,
-        )
+        return items_from_arrays(self, images, previous, properties, names, num_processes, self.verbose_preprocessing)
 
     def predict_from_list_of_npy_arrays(
         self,
@@ -323,6 +272,12 @@ class nnUNetPredictor(LogitsPredictor):
 
         Returns the segmentation, or (segmentation, probabilities); None when it was written to a file instead.
         """
+        in_parts = array_item_in_parts(self, input_image, segmentation_previous_stage, image_properties)
+        if in_parts is not None:
+            image_properties.update(in_parts.properties)
+            return self._predict_in_parts(
+                in_parts, image_properties, output_file_truncated, save_or_return_probabilities
+            )
         adapter = patchable.names().PreprocessAdapterFromNpy(
             *([input_image], [segmentation_previous_stage], [image_properties], [output_file_truncated]),
             *(self.plans_manager, self.dataset_json, self.configuration_manager),

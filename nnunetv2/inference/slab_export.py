@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 
 from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype
 from nnunetv2.preprocessing.resampling.slab_resampling import SlabResampler, stock_resampler, stock_settings
+from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
@@ -93,7 +93,7 @@ class SlabExport:
         self._label_manager = label_manager
         self._dtype = label_dtype(label_manager)
         self._with_probabilities = probabilities
-        self._runs = deque(runs_of(self._resampler))
+        self._runs = deque(runs_of(self._resampler, threads))
         self._held: deque[tuple[int, torch.Tensor]] = deque()
         self._threads = threads if device.type == "cpu" else 1
         self._pool: ThreadPoolExecutor | None = None
@@ -118,14 +118,15 @@ class SlabExport:
             self._held.popleft()
 
     def _finish(self, runs: list[tuple[int, int]]) -> Iterator[LabelRun]:
-        if self._threads == 1 or len(runs) < 2:
-            yield from map(self._run, runs)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "labels", initializer=_one_torch_thread)
-        # A few at a time: finished runs wait here until they are taken.
-        for start in range(0, len(runs), 4 * self._threads):
-            with _torch_threads_of_this_thread():
+        # Products are small: a thread per run, each with one thread of torch, and not the other way round.
+        with borrowed_torch_threads(1 if self._resampler.device.type == "cpu" else None):
+            if self._threads == 1 or len(runs) < 2:
+                yield from map(self._run, runs)
+                return
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, "labels", initializer=_one_torch_thread)
+            # A few at a time: finished runs wait here until they are taken.
+            for start in range(0, len(runs), 4 * self._threads):
                 yield from self._pool.map(self._run, runs[start : start + 4 * self._threads])
 
     def _run(self, run: tuple[int, int]) -> LabelRun:
@@ -193,10 +194,10 @@ def takes(logits: Any) -> bool:
     return len(logits.shape) == 4 and torch.as_tensor(logits[:0]).dtype in _DTYPES
 
 
-def runs_of(resampler: SlabResampler) -> list[tuple[int, int]]:
-    """The output slices cut into runs [first, end)."""
+def runs_of(resampler: SlabResampler, threads: int) -> list[tuple[int, int]]:
+    """The output slices cut into runs [first, end), at least one per thread."""
     length, *plane = resampler.new_shape
-    step = max(1, _VALUES_PER_RUN // max(1, int(np.prod(plane))))
+    step = max(1, min(_VALUES_PER_RUN // max(1, int(np.prod(plane))), -(-length // threads)))
     if resampler.planes_first:
         step = max(step, _SLICES_PER_RUN_OF_PLANES)
     return [(first, min(length, first + step)) for first in range(0, length, step)]
@@ -242,13 +243,3 @@ def _greater(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _one_torch_thread() -> None:
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _torch_threads_of_this_thread() -> Iterator[None]:
-    """Keep this thread's number of torch threads while others set theirs, which MKL does not keep apart."""
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,9 @@ from nnunetv2.inference.logit_slabs import (
     network_calls_in_order,
     window_length,
 )
+from nnunetv2.inference.memory_plan import MemoryPlan
 from nnunetv2.inference.slab_export import SlabExport, spacings
+from nnunetv2.inference.sliced_case import SlicedCase
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, pad_to_tile
 from nnunetv2.preprocessing.resampling.slab_resampling import stock_settings
 from nnunetv2.utilities.helpers import empty_cache
@@ -27,27 +29,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Finished logits are handed on in pieces of about so many bytes.
-_BYTES_PER_SLAB = 1 << 24
-
 
 def predict_case(
     predictor: LogitsPredictor,
-    data: torch.Tensor,
+    data: torch.Tensor | SlicedCase,
     properties: dict,
+    plan: MemoryPlan,
     *,
     probabilities: bool = False,
     scratch_folder: str | None = None,
 ) -> LabelTarget:
     """Labels of preprocessed data (C, Z, Y, X) on the grid of the original image; see ``LabelTarget``.
 
-    Sums and image are on the device if the predictor wants everything there; if memory runs out, the case is done again
+    Sums and image are on the device if the plan says so; if memory runs out there nevertheless, the case is done again
     with them on the CPU.
     """
     settings = {"probabilities": probabilities, "scratch_folder": scratch_folder}
-    if predictor.perform_everything_on_device:
+    if plan.sums_on_device:
         try:
-            return _collected(predictor, data, properties, predictor.device, **settings)
+            return _collected(predictor, data, properties, plan, predictor.device, **settings)
         except OUT_OF_MEMORY as error:
             logger.warning(
                 "%s has too little memory for this case (%s). Predicting it again with the sums on the CPU, which is "
@@ -57,20 +57,25 @@ def predict_case(
             )
     # Here the exception is gone, and with it the frames that kept the first attempt's tensors alive.
     empty_cache(predictor.device)
-    return _collected(predictor, data, properties, torch.device("cpu"), **settings)
+    return _collected(predictor, data, properties, plan, torch.device("cpu"), **settings)
 
 
 def _collected(
     predictor: LogitsPredictor,
-    data: torch.Tensor,
+    data: torch.Tensor | SlicedCase,
     properties: dict,
+    plan: MemoryPlan,
     where: torch.device,
     *,
     probabilities: bool,
     scratch_folder: str | None,
 ) -> LabelTarget:
     label_manager, plans_manager = predictor.label_manager, predictor.plans_manager
-    target = LabelTarget(properties, plans_manager.transpose_backward, label_manager, probabilities, scratch_folder)
+    target = LabelTarget(
+        *(properties, plans_manager.transpose_backward, label_manager, probabilities),
+        scratch_folder=scratch_folder,
+        labels_on_disk=plan.labels_on_disk,
+    )
     export = SlabExport(
         data.shape[1:],
         properties["shape_after_cropping_and_before_resampling"],
@@ -79,11 +84,11 @@ def _collected(
         label_manager,
         probabilities=probabilities,
         device=where,
-        threads=torch.get_num_threads(),
+        threads=plan.label_threads,
     )
     try:
         with export:
-            for first, logits in logit_slabs(predictor, data, where):
+            for first, logits in logit_slabs(predictor, data, where, plan.slices_per_slab):
                 for run in export.add(first, logits):
                     target.write(run)
     except BaseException:
@@ -92,32 +97,38 @@ def _collected(
     return target
 
 
-def logit_slabs(predictor: LogitsPredictor, data: torch.Tensor, where: torch.device) -> Iterator[Slab]:
+def logit_slabs(
+    predictor: LogitsPredictor, data: torch.Tensor | SlicedCase, where: torch.device, slices_per_slab: int
+) -> Iterator[Slab]:
     """Slabs of mean logits over all folds, in order, on ``where``, without the padding."""
-    heads = predictor.label_manager.num_segmentation_heads
     patch_size = tuple(predictor.configuration_manager.patch_size)
     folds = predictor._folds()
-    padded, inner = pad_to_tile(data, patch_size)
-    slicers = predictor._internal_get_sliding_window_slicers(padded.shape[1:])
-    calls = network_calls_in_order(slicers, folds, predictor.tiles_per_call, padded.shape[1])
-    plane = padded.shape[2:]
+    image: torch.Tensor | SlicedCase
+    if isinstance(data, SlicedCase):
+        image, inner = data.padded(patch_size)
+        size: tuple[int, ...] = image.padded_size
+    else:
+        image, inner = pad_to_tile(data, patch_size)
+        image, size = image.to(where), tuple(image.shape[1:])
+    slicers = predictor._internal_get_sliding_window_slicers(size)
+    calls = network_calls_in_order(slicers, folds, predictor.tiles_per_call, size[0])
     sums = SlabSums(
-        *(folds, heads, window_length(slicers), plane),
+        *(folds, predictor.label_manager.num_segmentation_heads, window_length(slicers), size[1:]),
         importance=predictor._importance(where) if predictor.use_gaussian else None,
         dtype=predictor.accumulator_dtype,
         device=where,
     )
-    slice_bytes = heads * plane[0] * plane[1] * torch.finfo(predictor.accumulator_dtype).bits // 8
+    with predictor._network_lock:
+        network_calls.make_ready(predictor.network, predictor.device)
     slabs = finished_slabs(
         predictor._predict_locked,
-        padded.to(where),
+        image,
         patchable.names().tqdm(calls, desc="tiles", disable=not predictor.allow_tqdm),
         sums,
         sums_device=where,
         network_device=predictor.device,
-        slices_per_slab=max(1, _BYTES_PER_SLAB // slice_bytes),
+        slices_per_slab=slices_per_slab,
     )
-    network_calls.make_ready(predictor.network, predictor.device)
     for first, logits in slabs:
         yield from _without_padding(first, logits, inner)
 

@@ -27,6 +27,9 @@ COMMON = {
     "engine": "auto",
     "float32": False,
     "precision": None,
+    "probabilities": None,
+    "max_memory": None,
+    "max_device_memory": None,
     "executor": None,
 }
 
@@ -199,6 +202,22 @@ def test_the_model_folder_command_needs_no_variables(monkeypatch):
     commands.predict_entry_point_modelfolder([*FROM_FOLDER, "-f", "all", "-device", "cpu", "--float32"])
     assert Recorder.last.model[0] == ("model", ["all"])
     assert str(Recorder.last.settings["accumulator_dtype"]) == "torch.float32"
+
+
+def test_limits_and_the_format_of_probabilities_reach_the_predictor(monkeypatch):
+    monkeypatch.setattr(facade, "nnUNetPredictor", Recorder)
+    flags = ["-device", "cpu", "--probabilities", "blosc2", "--max-memory", "2.5", "--max-device-memory", "0.5"]
+    commands.predict_entry_point_modelfolder([*FROM_FOLDER, *flags])
+    used = Recorder.last
+    assert used.settings["probability_format"] == "blosc2"
+    assert (used.settings["max_memory"], used.settings["max_device_memory"]) == (2.5, 0.5)
+    assert used.prediction[1]["save_probabilities"]
+
+
+def test_a_limit_of_no_memory_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        commands.predict_entry_point_modelfolder([*FROM_FOLDER, "--max-memory", "0"])
+    assert "--max-memory is 0.0; it is a number of GiB above 0" in capsys.readouterr().err
 
 
 def test_cuda_without_a_gpu_says_what_to_do(monkeypatch, capsys):

@@ -8,6 +8,7 @@ import torch
 
 from nnunetv2.inference import export_prediction, predict_from_raw_data, stock_path
 from nnunetv2.inference.logit_slabs import SLICES_PER_ROUND
+from nnunetv2.inference.memory_plan import MemoryPlan
 from nnunetv2.inference.streamed_prediction import logit_slabs, predict_case
 from tests.inference.conftest import REGIONS, make_dataset_json, make_plans, make_predictor
 
@@ -60,8 +61,10 @@ def whole_array_twin(predictor, data, properties, probabilities):
 
 
 def streamed(predictor, data, properties, probabilities=False):
-    return predict_case(predictor, data, properties, probabilities=probabilities).result()
+    return predict_case(predictor, data, properties, PLAN, probabilities=probabilities).result()
 
+
+PLAN = MemoryPlan(sums_on_device=False, slices_per_slab=5, label_threads=2, labels_on_disk=False, host=0, device=0)
 
 PATCHES = [(8, 8, 8), (4, 9, 6), (12, 5, 7), (40, 10, 40), (6, 8)]
 
@@ -121,7 +124,7 @@ def test_slabs_put_together_are_the_logits_bit_for_bit(patch):
         *(Folds(3), make_plans(patch), None, [{"weight": torch.linspace(-1, 1 + f, 3)} for f in range(3)])
     )
     expected = predictor.predict_logits_from_preprocessed_data(data)
-    slabs = list(logit_slabs(predictor, data, torch.device("cpu")))
+    slabs = list(logit_slabs(predictor, data, torch.device("cpu"), 5))
     assert torch.equal(torch.cat([logits for _, logits in slabs], 1), expected)
     assert [first for first, _ in slabs] == np.cumsum([0] + [x.shape[1] for _, x in slabs[:-1]]).tolist()
 
@@ -129,9 +132,9 @@ def test_slabs_put_together_are_the_logits_bit_for_bit(patch):
 def test_several_tiles_per_call_change_nothing():
     data = torch.randn(1, 20, 17, 15)
     predictor = make_predictor(Folds(3), make_plans((8, 8, 8)))
-    one = torch.cat([logits for _, logits in logit_slabs(predictor, data, torch.device("cpu"))], 1)
+    one = torch.cat([logits for _, logits in logit_slabs(predictor, data, torch.device("cpu"), 5)], 1)
     predictor.tiles_per_call = 3
-    several = torch.cat([logits for _, logits in logit_slabs(predictor, data, torch.device("cpu"))], 1)
+    several = torch.cat([logits for _, logits in logit_slabs(predictor, data, torch.device("cpu"), 5)], 1)
     assert torch.equal(one, several)
 
 
@@ -207,7 +210,7 @@ def test_sums_of_one_tile_length_are_held_whatever_the_length_of_the_volume(monk
     for length in (40, 200):
         held.clear()
         monkeypatch.setattr(torch, "zeros", zeros)
-        for _ in logit_slabs(predictor, torch.randn(1, length, 8, 8), torch.device("cpu")):
+        for _ in logit_slabs(predictor, torch.randn(1, length, 8, 8), torch.device("cpu"), 5):
             pass
         monkeypatch.undo()
         assert max(held) == 3 * 8 * 8 * 8

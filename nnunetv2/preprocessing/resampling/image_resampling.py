@@ -15,7 +15,6 @@ import sys
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from nnunetv2.geometry.interpolation import ORDERS, coordinates, nearest_indices, operator, operator_blocks
 
@@ -192,6 +191,8 @@ def interpolate_first_axis(planes: np.ndarray, new_length: int, order: int) -> n
     """Spline of ``order`` along the first axis of (A, B, C), float64, not clipped; slow for orders without a matrix."""
     if order in ORDERS:
         return np.tensordot(operator(len(planes), new_length, order), planes, axes=1)
+    from scipy.ndimage import map_coordinates
+
     result = np.empty((new_length, *planes.shape[1:]))
     x = coordinates(planes.shape[0], new_length)
     for row in range(planes.shape[1]):
