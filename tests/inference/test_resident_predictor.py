@@ -29,12 +29,13 @@ HEAVY = {
 
 
 class OneAtATime(torch.nn.Module):
-    """Thresholds times the weight of the fold; fails when two threads call it at the same time."""
+    """Thresholds times the weight of the fold; fails when two threads call it, or copies of it, at the same time."""
+
+    _busy = threading.Lock()
 
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(()))
-        self._busy = threading.Lock()
 
     def forward(self, batch):
         assert self._busy.acquire(blocking=False), "two calls at the same time"
