@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 from collections.abc import Sequence
 from os.path import isfile, join
@@ -9,14 +10,18 @@ from typing import Any
 
 import nnunetv2
 from nnunetv2.configuration import num_processes as default_worker_count
-from nnunetv2.errors import ClassNotFoundError, MissingFileError, UsageError
+from nnunetv2.errors import ClassNotFoundError, IntegrityError, MissingFileError, UsageError
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.records.files import copy_if_newer, read_json
 from nnunetv2.records.layout import DATASET_JSON, GROUND_TRUTH, plans_file
-from nnunetv2.utilities.dataset_name_id_conversion import convert_id_to_dataset_name, maybe_convert_to_dataset_name
+from nnunetv2.utilities.dataset_name_id_conversion import (
+    convert_dataset_name_to_id,
+    convert_id_to_dataset_name,
+    maybe_convert_to_dataset_name,
+)
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
@@ -31,6 +36,7 @@ __all__ = [
     "plan_experiments",
     "preprocess",
     "preprocess_dataset",
+    "verify_preprocessed",
 ]
 
 logger = logging.getLogger(__name__)
@@ -138,21 +144,20 @@ def preprocess_dataset(
     num_processes: int | Sequence[int] | None = None,
     verbose: bool = False,
     show_progress_bar: bool = True,
+    clean: bool = False,
 ) -> None:
     """Preprocess the configurations of one data set and copy its reference segmentations to gt_segmentations.
 
-    Configurations that the plans lack are skipped with a note. ``num_processes``: one number for all configurations,
-    one for each, or None for the defaults. Raises UsageError for another count, MissingFileError without plans.
+    Cases that are up to date are left alone; ``clean`` removes all cases of the configurations first. Configurations
+    that the plans lack are skipped with a note. ``num_processes``: one number for all configurations, one for each, or
+    None for the defaults. Raises UsageError for another count, MissingFileError without plans.
     """
+    from nnunetv2.preprocessing.preprocessors.dataset_run import remove_preprocessed
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     workers = processes_per_configuration(configurations, num_processes)
     name = str(maybe_convert_to_dataset_name(dataset_id))
-    path = plans_file(join(nnUNet_preprocessed, name), plans_identifier)
-    if not isfile(path):
-        raise MissingFileError(
-            f"{path} does not exist. Make it with nnUNetv2_plan_experiment, or name other plans with -plans_name"
-        )
+    path = _existing_plans(name, plans_identifier)
     plans = PlansManager(path)
     description = join(nnUNet_preprocessed, name, DATASET_JSON)
     dataset_json = read_json(description) if isfile(description) else None
@@ -166,6 +171,8 @@ def preprocess_dataset(
         logger.info("%s: preprocessing %s", name, configuration)
         preprocessor = plans.get_configuration(configuration).preprocessor_class(verbose=verbose)
         preprocessor.show_progress_bar = show_progress_bar
+        if clean:
+            remove_preprocessed(join(nnUNet_preprocessed, name, plans.get_configuration(configuration).data_identifier))
         preprocessor.run(dataset_id, configuration, plans_identifier, num_processes=count)
     copy_ground_truth(name)
 
@@ -177,10 +184,48 @@ def preprocess(
     num_processes: int | Sequence[int] | None = None,
     verbose: bool = False,
     show_progress_bar: bool = True,
+    clean: bool = False,
 ) -> None:
     """Preprocess several data sets; see ``preprocess_dataset``."""
     for dataset_id in dataset_ids:
-        preprocess_dataset(dataset_id, plans_identifier, configurations, num_processes, verbose, show_progress_bar)
+        preprocess_dataset(
+            dataset_id, plans_identifier, configurations, num_processes, verbose, show_progress_bar, clean
+        )
+
+
+def verify_preprocessed(
+    dataset_ids: Sequence[int | str],
+    plans_identifier: str = "nnUNetPlans",
+    configurations: Sequence[str] = DEFAULT_CONFIGURATIONS,
+) -> None:
+    """Compare preprocessed cases with what they have to be made from, and read all of them.
+
+    Raises IntegrityError listing every problem, with the command that repairs them.
+    """
+    from nnunetv2.preprocessing.preprocessors.dataset_run import DataFolder, problems_of
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    for dataset_id in dataset_ids:
+        name = str(maybe_convert_to_dataset_name(dataset_id))
+        available = PlansManager(_existing_plans(name, plans_identifier)).available_configurations
+        chosen = [configuration for configuration in configurations if configuration in available]
+        problems = [p for c in chosen for p in problems_of(DataFolder.find(name, c, plans_identifier))]
+        problems += _ground_truth_problems(name)
+        if problems:
+            number = convert_dataset_name_to_id(name)
+            command = f"nnUNetv2_preprocess -d {number} -plans_name {plans_identifier} -c {' '.join(chosen)}"
+            raise IntegrityError(f"The preprocessed data of {name} (repair: {command})", problems)
+        logger.info("%s: the preprocessed cases of %s are complete and up to date", name, ", ".join(chosen))
+
+
+def _existing_plans(dataset_name: str, plans_identifier: str) -> str:
+    """Path of the plans. Raises MissingFileError."""
+    path = plans_file(join(nnUNet_preprocessed, dataset_name), plans_identifier)
+    if not isfile(path):
+        raise MissingFileError(
+            f"{path} does not exist. Make it with nnUNetv2_plan_experiment, or name other plans with -plans_name"
+        )
+    return path
 
 
 def processes_per_configuration(configurations: Sequence[str], num_processes: int | Sequence[int] | None) -> list[int]:
@@ -200,10 +245,24 @@ def processes_per_configuration(configurations: Sequence[str], num_processes: in
 
 def copy_ground_truth(dataset_name: str) -> None:
     """Copy the reference segmentations of a data set to its preprocessed folder, where missing or older."""
+    for source, target in _ground_truth(dataset_name):
+        copy_if_newer(source, target)
+
+
+def _ground_truth(dataset_name: str) -> list[tuple[str, str]]:
+    """Label files of all training cases, and where their copies belong."""
     raw, target = join(nnUNet_raw, dataset_name), join(nnUNet_preprocessed, dataset_name, GROUND_TRUTH)
     dataset_json = read_json(join(raw, DATASET_JSON))
-    for case, files in get_filenames_of_train_images_and_targets(raw, dataset_json).items():
-        copy_if_newer(files["label"], join(target, case + dataset_json["file_ending"]))
+    cases = get_filenames_of_train_images_and_targets(raw, dataset_json)
+    return [(files["label"], join(target, case + dataset_json["file_ending"])) for case, files in cases.items()]
+
+
+def _ground_truth_problems(dataset_name: str) -> list[str]:
+    return [
+        f"{target}: it {'differs from' if isfile(target) else 'is missing; it is a copy of'} {source}"
+        for source, target in _ground_truth(dataset_name)
+        if not (isfile(target) and filecmp.cmp(source, target, shallow=False))
+    ]
 
 
 def _find_class(name: str, flag: str, method: str) -> type:

@@ -58,6 +58,10 @@ def preprocess_entry(argv: Sequence[str] | None = None) -> None:
     _add_datasets(parser)
     parser.add_argument("-plans_name", type=str, default="nnUNetPlans", help="identifier of the plans to follow")
     _add_preprocessing_options(parser)
+    parser.add_argument("--clean", action="store_true", help="remove the cases of these configurations first")
+    parser.add_argument(
+        "--verify", action="store_true", help="make nothing; check that all cases are there, readable and up to date"
+    )
     add_verbose(parser)
     add_no_progress_bar(parser)
     add_executor(parser)
@@ -65,6 +69,9 @@ def preprocess_entry(argv: Sequence[str] | None = None) -> None:
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
     from nnunetv2.utilities.executors import work_on
 
+    if args.verify:
+        api.verify_preprocessed(args.d, args.plans_name, args.c)
+        return
     with work_on(args.executor):
         api.preprocess(
             args.d,
@@ -73,6 +80,7 @@ def preprocess_entry(argv: Sequence[str] | None = None) -> None:
             num_processes=args.np,
             verbose=args.verbose,
             show_progress_bar=not args.no_pbar,
+            clean=args.clean,
         )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import blosc2
 import numpy as np
 
-from nnunetv2.configuration import available_cpus
 from nnunetv2.errors import FileContentError, MissingFileError
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.layout import files_with_ending
@@ -36,7 +35,8 @@ _CHUNK_PER_PATCH = 1.5
 _TRIAL_BYTES = 1024 * 1024
 
 _COMPRESSION_LEVEL = 5
-_COMPRESSION_THREADS = 4
+# With several, blocks lie in a file in the order in which they were ready, and equal arrays give different files.
+_COMPRESSION_THREADS = 1
 
 
 def comp_blosc2_params(
@@ -171,16 +171,16 @@ def write_array(
         shapes["chunks"] = tuple(int(n) for n in chunks)
     if blocks is not None:
         shapes["blocks"] = tuple(int(n) for n in blocks)
-    parameters = _compression(_better_filter(array, shapes), min(_COMPRESSION_THREADS, available_cpus()))
+    parameters = _compression(_better_filter(array, shapes))
     with atomic_path(path) as temporary:
         blosc2.asarray(array, urlpath=str(temporary), mode="w", cparams=parameters, **shapes)
 
 
-def _compression(shuffle: blosc2.Filter, threads: int) -> dict[str, Any]:
+def _compression(shuffle: blosc2.Filter) -> dict[str, Any]:
     return {
         "codec": blosc2.Codec.LZ4HC,
         "clevel": _COMPRESSION_LEVEL,
-        "nthreads": threads,
+        "nthreads": _COMPRESSION_THREADS,
         "filters": [shuffle],
         "filters_meta": [0],
     }
@@ -197,7 +197,7 @@ def _better_filter(array: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> blo
     first = max(0, piece.size - voxels) // 2
     piece = piece.reshape(-1)[first : first + voxels]
     size = {
-        choice: len(blosc2.compress2(piece, typesize=piece.itemsize, **_compression(choice, threads=1)))
+        choice: len(blosc2.compress2(piece, typesize=piece.itemsize, **_compression(choice)))
         for choice in (blosc2.Filter.NOFILTER, blosc2.Filter.SHUFFLE)
     }
     return min(size, key=size.__getitem__)  # the first of equals

@@ -15,6 +15,7 @@ from nnunetv2.records.files import read_json
 from nnunetv2.records.labels import require_visible_regions
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
 from nnunetv2.records.plans import plans_title
+from nnunetv2.training.preprocessed_data import require_fitting_data
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -42,10 +43,13 @@ def read_plans_and_dataset_json(dataset_name: str, plans_name: str) -> tuple[dic
     return read_json(path), read_json(join(folder, DATASET_JSON))
 
 
-def check_preprocessed_folder(folder: str | None, plans: Mapping[str, Any], configuration: str) -> None:
+def check_preprocessed_folder(
+    folder: str | None, plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any] | None = None
+) -> None:
     """Raise a DatasetError unless ``folder`` holds preprocessed cases; the message says which command makes them.
 
-    ``folder`` is None while nnUNet_preprocessed is unset, which raises EnvironmentVariableError.
+    With ``dataset_json`` the cases must also have been made with the settings in the plans. ``folder`` is None while
+    nnUNet_preprocessed is unset, which raises EnvironmentVariableError.
     """
     if folder is None:
         folder = join(nnUNet_preprocessed.require(), plans["dataset_name"])
@@ -58,12 +62,17 @@ def check_preprocessed_folder(folder: str | None, plans: Mapping[str, Any], conf
         )
     if not any(name.endswith((".b2nd", ".npz")) for name in os.listdir(folder)):
         raise DatasetError(f"{folder} holds no preprocessed case. Run {command}")
+    if dataset_json is not None:
+        require_fitting_data(folder, plans, configuration, dataset_json, command)
 
 
 def check_preprocessed(trainer: nnUNetTrainer) -> None:
     """``check_preprocessed_folder`` for a trainer."""
     check_preprocessed_folder(
-        trainer.preprocessed_dataset_folder, trainer.plans_manager.plans, trainer.configuration_name
+        trainer.preprocessed_dataset_folder,
+        trainer.plans_manager.plans,
+        trainer.configuration_name,
+        trainer.dataset_json,
     )
 
 

@@ -50,21 +50,32 @@ def test_planning_options(calls):
     assert calls == [("plan_experiments", ([4, 5], "Planner", 11.5, "Pre", [1.0, 0.8, 0.8], "Plans"), {})]
 
 
+QUIET = ("--verbose", "--no_pbar")
+
+
 def test_preprocessing_defaults_and_options(calls):
     entry.preprocess_entry(["-d", "4"])
-    entry.preprocess_entry(["-d", "4", "-plans_name", "P", "-c", "a", "b", "-np", "2", "3", "--verbose", "--no_pbar"])
+    entry.preprocess_entry(["-d", "4", "-plans_name", "P", "-c", "a", "b", "-np", "2", "3", "--clean", *QUIET])
     assert calls == [
         (
             "preprocess",
             ([4], "nnUNetPlans"),
-            {"configurations": CONFIGURATIONS, "num_processes": None, "verbose": False, "show_progress_bar": True},
+            {"configurations": CONFIGURATIONS, "num_processes": None, "verbose": False, "show_progress_bar": True}
+            | {"clean": False},
         ),
         (
             "preprocess",
             ([4], "P"),
-            {"configurations": ["a", "b"], "num_processes": [2, 3], "verbose": True, "show_progress_bar": False},
+            {"configurations": ["a", "b"], "num_processes": [2, 3], "verbose": True, "show_progress_bar": False}
+            | {"clean": True},
         ),
     ]
+
+
+def test_verifying_makes_nothing(calls, monkeypatch):
+    monkeypatch.setattr(api, "verify_preprocessed", lambda *arguments: calls.append(("verify", arguments)))
+    entry.preprocess_entry(["-d", "4", "-c", "a", "--verify"])
+    assert calls == [("verify", ([4], "nnUNetPlans", ["a"]))]
 
 
 def test_the_combined_command_goes_stage_by_stage(calls):

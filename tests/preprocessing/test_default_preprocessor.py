@@ -198,10 +198,8 @@ def test_preprocessors_pickle():
     assert pickle.loads(pickle.dumps(DefaultPreprocessor(verbose=False))).verbose is False
 
 
-def test_run_preprocesses_all_cases_and_replaces_old_files(planned_dataset, folders):
+def test_run_preprocesses_all_cases(planned_dataset, folders):
     output = folders["nnUNet_preprocessed"] / planned_dataset.name / "nnUNetPlans_3d_fullres"
-    output.mkdir()
-    (output / "left_over.npz").write_text("old")
     DefaultPreprocessor(verbose=False).run(997, "3d_fullres", "nnUNetPlans", num_processes=1)
     dataset = infer_dataset_class(str(output))(str(output))
     assert dataset.identifiers == [f"tiny_{i:03d}" for i in range(6)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from os.path import join
 from typing import Any
@@ -15,14 +14,10 @@ from typing import Any
 import numpy as np
 
 import nnunetv2
-from nnunetv2.configuration import num_processes as default_num_processes
-from nnunetv2.errors import ClassNotFoundError, DatasetError, ImageError
-from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
-from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
+from nnunetv2.errors import ClassNotFoundError, ImageError
 from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import normalize_in_place
-from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case
 from nnunetv2.preprocessing.preprocessors.case_steps import (
     as_small_integers,
     classes_to_sample,
@@ -30,25 +25,15 @@ from nnunetv2.preprocessing.preprocessors.case_steps import (
     target_spacing,
     transposed,
 )
+from nnunetv2.preprocessing.preprocessors.dataset_run import run_on_dataset
 from nnunetv2.preprocessing.preprocessors.foreground_locations import ClassKey, sample_foreground_locations
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
-from nnunetv2.preprocessing.resampling.torch_threads import borrowed_product_threads
-from nnunetv2.records import layout
-from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.files import read_json
-from nnunetv2.records.plans import plans_title
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2
-from nnunetv2.utilities.available_memory import workers_that_fit
-from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
-from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
-from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 logger = logging.getLogger(__name__)
-
-# Loaded once for all workers, beside this module and the reader.
-_RESAMPLING = "nnunetv2.preprocessing.resampling.default_resampling"
 
 DatasetJsonLike = Mapping[str, Any] | str
 
@@ -251,70 +236,11 @@ class DefaultPreprocessor:
         plans_identifier: str,
         num_processes: int | None = None,
     ) -> None:
-        """Preprocess all training cases of a data set into ``<preprocessed>/<dataset>/<data_identifier>``.
+        """Preprocess the training cases of a data set into ``<preprocessed>/<dataset>/<data_identifier>``.
 
-        The folder is deleted first. ``num_processes`` 0 or 1 works in this process. Raises DatasetError for a missing
-        or empty data set and PlansError for unusable plans, both before anything is deleted; CaseFailures lists the
-        cases that failed after the others were finished.
+        Cases that are there and up to date are left alone: made from the same files with the same settings, as the
+        records in ``made_from`` beside the folder say. Others in the folder are left alone, too. ``num_processes`` 0 or
+        1 works in this process. Raises DatasetError for a missing or empty data set and PlansError for unusable plans,
+        both before any work; CaseFailures lists the cases that failed after the others were finished.
         """
-        dataset_name = maybe_convert_to_dataset_name(dataset_name_or_id)
-        raw_folder = join(nnUNet_raw, dataset_name)
-        preprocessed_folder = join(nnUNet_preprocessed, dataset_name)
-        if not os.path.isdir(raw_folder):
-            raise DatasetError(f"{raw_folder} does not exist; the raw data set {dataset_name} must be there")
-        plans_manager = PlansManager(layout.plans_file(preprocessed_folder, plans_identifier))
-        dataset_json = read_json(join(preprocessed_folder, layout.DATASET_JSON))
-        configuration_manager = plans_manager.get_configuration(configuration_name)
-        DatasetJson.from_json(dataset_json)
-        require_sound_configuration(
-            configuration_manager.configuration,
-            f"{plans_title(plans_manager.plans)}, configuration {configuration_name}",
-            "preprocess",
-            dataset_json,
-        )
-        cases = get_filenames_of_train_images_and_targets(raw_folder, dataset_json)
-        _require_cases(cases, raw_folder)
-        output_folder = join(preprocessed_folder, configuration_manager.data_identifier)
-        if os.path.isdir(output_folder):
-            shutil.rmtree(output_folder)
-        os.makedirs(output_folder)
-
-        workers = default_num_processes() if num_processes is None else num_processes
-        workers = workers_that_fit(
-            workers,
-            bytes_of_largest_case(preprocessed_folder, DatasetJson.from_json(dataset_json).num_channels),
-            f"Preprocessing {dataset_name}, {configuration_name}",
-        )
-        arguments = (plans_manager, configuration_manager, dataset_json)
-        map_cases(
-            _run_in_worker,
-            [
-                (name, (self, workers > 1, join(output_folder, name), files["images"], files["label"], *arguments))
-                for name, files in cases.items()
-            ],
-            workers,
-            what=f"Preprocessing {dataset_name}, {configuration_name}",
-            show_progress=self.verbose,
-            preload=(__name__, plans_manager.image_reader_writer_class.__module__, _RESAMPLING),
-        )
-
-
-def _run_in_worker(preprocessor: DefaultPreprocessor, one_thread: bool, *arguments: Any) -> None:
-    """One case; with one torch thread where processes already share the CPUs."""
-    with borrowed_product_threads(1 if one_thread else None):
-        preprocessor.run_case_save(*arguments)
-
-
-def _require_cases(cases: Mapping[str, Mapping[str, Any]], raw_folder: str) -> None:
-    """Raise DatasetError if there are no cases, or files of theirs are missing."""
-    if not cases:
-        raise DatasetError(f"{raw_folder} has no training cases; there is nothing to preprocess")
-    missing = [
-        f"{name}: {path}"
-        for name, files in cases.items()
-        for path in (*files["images"], files["label"])
-        if not os.path.isfile(path)
-    ]
-    if missing:
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise DatasetError(f"{raw_folder}: files of training cases are missing: {'; '.join(missing[:10])}{more}")
+        run_on_dataset(self, dataset_name_or_id, configuration_name, plans_identifier, num_processes)
