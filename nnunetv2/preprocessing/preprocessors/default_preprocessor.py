@@ -32,6 +32,7 @@ from nnunetv2.records.files import read_json
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets  # noqa: F401  others import it from here
 
 logger = logging.getLogger(__name__)
 
