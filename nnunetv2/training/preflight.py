@@ -66,20 +66,20 @@ def check_preprocessed_folder(
         require_fitting_data(folder, plans, configuration, dataset_json, command)
 
 
-def check_preprocessed(trainer: nnUNetTrainer) -> None:
-    """``check_preprocessed_folder`` for a trainer."""
+def check_preprocessed(trainer: nnUNetTrainer, made_for_plans: bool = False) -> None:
+    """``check_preprocessed_folder`` for a trainer; with ``made_for_plans`` also what the cases were made with."""
     check_preprocessed_folder(
         trainer.preprocessed_dataset_folder,
         trainer.plans_manager.plans,
         trainer.configuration_name,
-        trainer.dataset_json,
+        trainer.dataset_json if made_for_plans else None,
     )
 
 
 def check_before_training(trainer: nnUNetTrainer) -> None:
     """``check_preprocessed`` and ``check_labels``, and that the fingerprint is there, which the model folder gets."""
-    check_preprocessed(trainer)
     check_labels(trainer)
+    check_preprocessed(trainer, made_for_plans=True)
     fingerprint = join(str(trainer.preprocessed_dataset_folder_base), FINGERPRINT_JSON)
     if not isfile(fingerprint):
         raise MissingFileError(
