@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nnunetv2.configuration import integer_from_environment
+from nnunetv2.configuration import available_cpus, integer_from_environment
 from nnunetv2.ensembling.probability_files import NPZ
 from nnunetv2.errors import UsageError
 from nnunetv2.experiment_planning.plans_checks.at_start import check_before_work
@@ -191,12 +191,14 @@ class LogitsPredictor:
             return total.div_(len(folds)) if len(folds) > 1 else total
 
     def _prediction_threads(self) -> AbstractContextManager[None]:
-        """Torch's threads while predicting: fewer than it has if nnUNet_def_n_proc says so.
+        """Torch's threads while predicting: fewer than it has if nnUNet_def_n_proc or a CPU quota says so.
 
         A default of 8 for that variable would slow down large CPU machines.
         """
         current = torch.get_num_threads()
-        return borrowed_torch_threads(max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current)))
+        return borrowed_torch_threads(
+            max(1, min(integer_from_environment("nnUNet_def_n_proc", current), current, available_cpus()))
+        )
 
     def predict_sliding_window_return_logits(self, input_image: torch.Tensor) -> torch.Tensor:
         """Logits (K, Z, Y, X) of data (C, Z, Y, X) with the weights the network has now.

@@ -1,7 +1,7 @@
 """Trained models as ONNX files for other programs, with a manifest that says how to use them.
 
-One file per fold, input ``image`` (B, C, *patch) float32, output ``logits`` (B, K, *patch) float32; B is free. Every file
-is run by onnxruntime and compared with torch before it gets its name. Needs the extra ``onnx``.
+One file per fold, input ``image`` (B, C, *patch) float32, output ``logits`` (B, K, *patch) float32; B is free. Every
+file is run by onnxruntime and compared with torch before it gets its name. Needs the extra ``onnx``.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def _refuse_differences(file_name: str, parity: Mapping[str, Mapping[str, float]
             raise ParityError(
                 f"{file_name} was not written: on a {kind} tile its logits differ from torch's by "
                 f"{figures['absolute']:.3g} ({figures['relative']:.1e} of the largest, allowed {TOLERANCE:.0e}); "
-                f"{100 * figures['equal_labels']:.3f} % of the labels are equal. The network does something that ONNX export does not carry over"
+                f"{100 * figures['equal_labels']:.3f} % of the labels are equal. "
+                "The network does something that ONNX export does not carry over"
             )
 
 
