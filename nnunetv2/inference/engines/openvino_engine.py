@@ -16,6 +16,7 @@ from nnunetv2.configuration import available_cpus, integer_from_environment
 from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.contract import EngineError, tiles_per_batch
 from nnunetv2.inference.engines.openvino_conversion import convert
+from nnunetv2.inference.engines.openvino_norms import with_accurate_norms
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class OpenVINOEngine:
             with torch.inference_mode(False):
                 network = copy.deepcopy(self._network).to("cpu").float().eval().requires_grad_(False)
                 network_calls.load_weights(network, self._parameters[fold])
-                self._requests[key] = self._compiled(convert(network, shape))
+                model = convert(network, shape)
+                self._requests[key] = self._compiled(with_accurate_norms(model) if self.precision == "f32" else model)
             logger.debug("compiled fold %d for %s in %.1f s", fold, shape, time.perf_counter() - start)
         return self._requests[key]
 
