@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.process_tree import Measurement, measure
 
-PATCH = (64, 128, 128)
+PATCH = (64, 96, 96)
 SPACING_ZYX = (1.0, 0.8, 0.8)
 MIB = 2**20
 

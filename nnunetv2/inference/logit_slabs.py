@@ -20,6 +20,7 @@ from nnunetv2.inference.tiling import refuse_infinite
 
 # Slices of a 2D network are finished one by one; so many are done with one fold before the next fold takes over.
 SLICES_PER_ROUND = 8
+_VALUES_PER_PRODUCT = 1 << 23
 
 Fold = int | None
 Slab = tuple[int, torch.Tensor]
@@ -110,13 +111,19 @@ class SlabSums:
 
     def add(self, fold: Fold, slicer: Slicer, prediction: torch.Tensor) -> None:
         """Add the prediction (K, *tile) of the tile cut out by ``slicer``, weighted."""
-        weighted = prediction if self._importance is None else prediction * self._importance
         weights = self._importance
         if isinstance(slicer[1], int):
-            weighted, weights = weighted[:, None], None if weights is None else weights[None]
-        for kept, part in self._pieces(first_slice(slicer), _end(slicer)):
-            self._sums[fold][(slice(None), kept, *slicer[2:])] += weighted[:, part]
-            if fold == self._first_fold:  # the weights are the same for all
+            prediction, weights = prediction[:, None], None if weights is None else weights[None]
+        pieces = list(self._pieces(first_slice(slicer), _end(slicer)))
+        # Some channels at a time: the product of all of them would be one more copy of the prediction.
+        step = max(1, _VALUES_PER_PRODUCT // prediction[0].numel())
+        for start in range(0, len(prediction), step):
+            channels = slice(start, start + step)
+            weighted = prediction[channels] if weights is None else prediction[channels] * weights
+            for kept, part in pieces:
+                self._sums[fold][(channels, kept, *slicer[2:])] += weighted[:, part]
+        if fold == self._first_fold:  # the weights are the same for all
+            for kept, part in pieces:
                 self._weights[(kept, *slicer[2:])] += 1 if weights is None else weights[part]
 
     def take(self, first: int, end: int) -> torch.Tensor:
@@ -169,6 +176,7 @@ def finished_slabs(
         predictions = predict(call.fold, tiles)
         for slicer, prediction in zip(call.slicers, predictions):
             sums.add(call.fold, slicer, prediction.to(sums_device))
+        del tiles, predictions, prediction  # before the next call makes new ones
         if call.finishes is not None:
             first, end = call.finishes
             for start in range(first, end, slices_per_slab):

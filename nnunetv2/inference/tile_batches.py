@@ -22,6 +22,8 @@ def mean_over_flips_in_batches(
     are given to ``predict`` at once, across tiles.
     """
     flips = [(), *checked_flips(axes, tiles.ndim - 2)]
+    if len(flips) == 1 and len(tiles) <= batch:
+        return predict(tiles)  # not copied: with many classes these are the largest arrays of a prediction
     jobs = [(tile, flip) for tile in range(len(tiles)) for flip in flips]
     total: torch.Tensor | None = None
     for start in range(0, len(jobs), batch):
