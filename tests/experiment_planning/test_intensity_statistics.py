@@ -51,6 +51,15 @@ def test_statistics_equal_those_of_numpy(kind, dtype, size):
     assert all(type(value) is float for value in got.values())
 
 
+def test_a_sum_is_divided_as_numpy_does_by_a_number_that_float32_cannot_hold():
+    # Six cases have 6 x 16666666 samples. numpy divides a float32 sum by its integer count in float64.
+    size = 99_999_996
+    sums = np.random.RandomState(0).uniform(1e10, 3e11, 1000).astype(np.float32)
+    expected = [np.float32(total / np.int64(size)) for total in sums]
+    assert [module._divided(total, size) for total in sums] == expected
+    assert [total / np.float32(size) for total in sums] != expected
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int16])
 def test_samples_that_are_not_float32_are_measured_all_the_same(dtype):
     samples = np.random.RandomState(3).normal(40, 300, 1000).astype(dtype)

@@ -64,7 +64,7 @@ def _in_two_passes(size: int, read: Callable[[], Reader]) -> dict[str, float]:
     ranks = _Ranks(size)
     first = _FirstPass(read(), ranks)
     total = _pairwise(size, first.sum_of_next)
-    mean = total.dtype.type(total / size)
+    mean = _divided(total, size)
     ranks.narrow()
     second = _SecondPass(read(), ranks, mean)
     squares = _pairwise(size, second.squares_of_next)
@@ -76,9 +76,14 @@ def _in_two_passes(size: int, read: Callable[[], Reader]) -> dict[str, float]:
         "min": first.lowest,
         "percentile_00_5": low,
         "percentile_99_5": high,
-        "std": np.sqrt(squares / mean.dtype.type(size)),
+        "std": np.sqrt(_divided(squares, size)),
     }
     return {name: float(value) for name, value in statistics.items()}
+
+
+def _divided(total: np.floating, size: int) -> np.floating:
+    """``total / size`` in the type of ``total``, divided in float64 as numpy does: float32 cannot hold every size."""
+    return total.dtype.type(np.float64(total) / size)
 
 
 def _pairwise(size: int, piece: Callable[[int], np.floating]) -> np.floating:
