@@ -18,7 +18,7 @@ from pathlib import Path
 from nnunetv2.cli.arguments import command_parser, fold
 from nnunetv2.cli.commands import command
 from nnunetv2.errors import DatasetError, MissingFileError, WorkerError
-from nnunetv2.inference.resident_predictor import ModelChoice, ResidentPredictor
+from nnunetv2.inference.predictor_process import ModelChoice, PredictorProcess
 from nnunetv2.records.layout import files_with_ending
 from nnunetv2.records.measurements import MEASUREMENTS_CSV, CaseMeasurement, save_measurements
 
@@ -63,7 +63,7 @@ def predict_folder(inputs: Path, outputs: Path, choice: ModelChoice, keep_existi
     cases = cases_of_folder(inputs)
     failures, measurements = dict(cases.failures), []
     outputs.mkdir(parents=True, exist_ok=True)
-    with ResidentPredictor(choice) as predictor:
+    with PredictorProcess(choice) as predictor:
         for number, (case, image) in enumerate(cases.images.items(), start=1):
             result = outputs / (case + FILE_ENDING)
             if keep_existing and result.is_file():

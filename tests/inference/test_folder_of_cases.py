@@ -8,7 +8,7 @@ import pytest
 from nnunetv2.errors import DatasetError, MissingFileError, WorkerError
 from nnunetv2.inference import folder_of_cases
 from nnunetv2.inference.folder_of_cases import cases_of_folder, main, predict_folder
-from nnunetv2.inference.resident_predictor import ModelChoice, Outcome
+from nnunetv2.inference.predictor_process import ModelChoice, Outcome
 from nnunetv2.records.measurements import load_measurements
 from tests.flare24.image import CONFIGURATION, shrunk_model, write_case
 
@@ -70,7 +70,7 @@ def test_nothing_to_do_is_an_error(tmp_path):
 
 
 def test_a_failure_is_reported_and_leaves_no_result_of_an_earlier_run(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_of_cases, "ResidentPredictor", Scripted)
+    monkeypatch.setattr(folder_of_cases, "PredictorProcess", Scripted)
     outputs = tmp_path / "outputs"
     outputs.mkdir()
     (outputs / "bad.nii.gz").write_bytes(b"old")
@@ -83,7 +83,7 @@ def test_a_failure_is_reported_and_leaves_no_result_of_an_earlier_run(inputs, tm
 
 def test_existing_results_are_kept_when_asked(inputs, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(folder_of_cases, "ResidentPredictor", lambda choice: made.append(Scripted(choice)) or made[-1])
+    monkeypatch.setattr(folder_of_cases, "PredictorProcess", lambda choice: made.append(Scripted(choice)) or made[-1])
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "b.nii.gz").write_bytes(b"done before")
     predict_folder(inputs, tmp_path / "outputs", CHOICE, keep_existing=True)
@@ -91,7 +91,7 @@ def test_existing_results_are_kept_when_asked(inputs, tmp_path, monkeypatch):
 
 
 def test_the_command_names_the_failed_cases_and_ends_with_status_1(inputs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(folder_of_cases, "ResidentPredictor", Scripted)
+    monkeypatch.setattr(folder_of_cases, "PredictorProcess", Scripted)
     arguments = ["-i", str(inputs), "-o", str(tmp_path / "outputs"), "-d", "24", "-c", CONFIGURATION]
     with pytest.raises(SystemExit) as stop:
         main(arguments)
@@ -106,7 +106,7 @@ def test_a_killed_process_costs_its_case_only(folders, tmp_path, monkeypatch):
     write_case(tmp_path / "inputs" / "first.nii.gz", 1)
     write_case(tmp_path / "inputs" / "second.nii.gz", 2)
 
-    class Killed(folder_of_cases.ResidentPredictor):
+    class Killed(folder_of_cases.PredictorProcess):
         killed = False
 
         def predict(self, image, output_truncated):
@@ -116,7 +116,7 @@ def test_a_killed_process_costs_its_case_only(folders, tmp_path, monkeypatch):
                 Killed.killed = True
             return super().predict(image, output_truncated)
 
-    monkeypatch.setattr(folder_of_cases, "ResidentPredictor", Killed)
+    monkeypatch.setattr(folder_of_cases, "PredictorProcess", Killed)
     failures = predict_folder(tmp_path / "inputs", tmp_path / "outputs", CHOICE)
     assert list(failures) == ["first"]
     assert "ended by SIGKILL, most likely for lack of memory" in failures["first"]

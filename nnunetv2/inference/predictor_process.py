@@ -48,7 +48,7 @@ class Outcome:
     """Seconds and memory as ``CaseMeasurement`` names them; empty when the process died."""
 
 
-class ResidentPredictor:
+class PredictorProcess:
     """The process with the model, seen from outside. Start-up waits for the first case. Use as a context manager."""
 
     def __init__(self, choice: ModelChoice):
@@ -57,7 +57,7 @@ class ResidentPredictor:
         self._connection: Connection | None = None
         self._start_up_seconds = 0.0
 
-    def __enter__(self) -> ResidentPredictor:
+    def __enter__(self) -> PredictorProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
