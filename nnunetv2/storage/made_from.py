@@ -16,7 +16,7 @@ from typing import Any
 from nnunetv2.errors import FileContentError
 from nnunetv2.records.files import PathLike, read_json, write_json
 from nnunetv2.records.labels import Labels
-from nnunetv2.records.plans import resolve_configuration, upgrade_configuration
+from nnunetv2.records.plans import PREPROCESSING_KEYS, resolve_configuration, upgrade_configuration
 
 # Raise it when preprocessing gives other numbers than before, so that data made by the older one are made again.
 PREPROCESSING_VERSION = 1
@@ -34,16 +34,6 @@ _PROPERTIES_READ: dict[str, tuple[str, ...]] = {
     "RescaleTo01Normalization": (),
     "RGBTo01Normalization": (),
 }
-_ENTRIES = (
-    "preprocessor_name",
-    "spacing",
-    "normalization_schemes",
-    "use_mask_for_norm",
-    "resampling_fn_data",
-    "resampling_fn_data_kwargs",
-    "resampling_fn_seg",
-    "resampling_fn_seg_kwargs",
-)
 
 
 def settings_of(plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +56,7 @@ def settings_of(plans: Mapping[str, Any], configuration: str, dataset_json: Mapp
         "transpose_forward": plans.get("transpose_forward"),
         "foreground_intensity_properties_per_channel": used,
         "labels": [list(labels.all_labels), labels.regions, labels.ignore_label],
-        **{key: entries.get(key) for key in _ENTRIES},
+        **{key: entries.get(key) for key in PREPROCESSING_KEYS},
     }
     return json.loads(json.dumps(settings))
 
