@@ -39,17 +39,25 @@ def atomic_path(final: PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_text(path: PathLike, encoding: str = "utf-8") -> str:
+    """Content of a text file; ``encoding`` is utf-8, or utf-8-sig to leave out the mark that spreadsheets put first.
+
+    Raises MissingFileError (a FileNotFoundError) or FileContentError (a ValueError), both naming the path.
+    """
+    try:
+        return Path(path).read_text(encoding=encoding)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{os.fspath(path)} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise FileContentError(f"{os.fspath(path)} is not a text file in UTF-8: {error}") from error
+
+
 def read_json(path: PathLike) -> Any:
     """Content of a JSON file. ``NaN`` is accepted (summaries contain it).
 
     Raises MissingFileError (a FileNotFoundError) or FileContentError (a ValueError), both naming the path.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{os.fspath(path)} does not exist") from error
-    except UnicodeDecodeError as error:
-        raise FileContentError(f"{os.fspath(path)} is not a text file in UTF-8: {error}") from error
+    text = read_text(path)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

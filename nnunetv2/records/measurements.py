@@ -13,11 +13,10 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from nnunetv2.errors import FileContentError, MissingFileError
-from nnunetv2.records.files import PathLike, atomic_path, read_json
+from nnunetv2.errors import FileContentError
+from nnunetv2.records.files import PathLike, atomic_path, read_json, read_text
 
 MEASUREMENTS_CSV = "measurements.csv"
 _NOT_MEASURED = float("nan")
@@ -89,13 +88,7 @@ def load_measurements(path: PathLike) -> dict[str, CaseMeasurement]:
 
 
 def _csv_rows(path: PathLike) -> list[dict[str, Any]]:
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{os.fspath(path)} does not exist") from error
-    except UnicodeDecodeError as error:
-        raise FileContentError(f"{os.fspath(path)} is not a text file in UTF-8: {error}") from error
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(read_text(path, encoding="utf-8-sig")))
     missing = {"case", "seconds"} - set(reader.fieldnames or ())
     if missing:
         raise FileContentError(
