@@ -14,7 +14,7 @@ import numpy as np
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.channel_files import affine_of, largest_displacement, position_differences
 from nnunetv2.imageio.sound_files import NotFinite, scan_to_the_end
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 
 Read = tuple[np.ndarray, dict[str, Any]]
 Result = TypeVar("Result")
@@ -34,14 +34,14 @@ class CaseContent:
     images: list[tuple[str, Read]] = field(default_factory=list)
     """Image files that could be read: path, array (C, Z, Y, X) and properties."""
     label: Read | None = None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DatasetFinding] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
     """Files whose NaN or infinite voxels have been reported."""
 
     def add(self, file: str, key: str, value: str, reason: str, remedy: str, **more: Any) -> None:
         """Add a finding about this case."""
         self.findings.append(
-            Finding(file=file, key=key, value=value, reason=reason, remedy=remedy, case=self.case, **more)
+            DatasetFinding(file=file, key=key, value=value, reason=reason, remedy=remedy, case=self.case, **more)
         )
 
 
@@ -52,7 +52,7 @@ def check_case(
     reader_class: type[BaseReaderWriter],
     labels: Sequence[int] | None,
     num_channels: int | None,
-) -> list[Finding]:
+) -> list[DatasetFinding]:
     """Everything wrong with one case; never raises for what is in the files.
 
     Parameters

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nnunetv2.errors import LabelsError
-from nnunetv2.records.findings import MISSING, Finding, did_you_mean, value_text
+from nnunetv2.records.findings import MISSING, DatasetFinding, did_you_mean, value_text
 from nnunetv2.records.labels import Labels, require_visible_regions
 from nnunetv2.records.schema_check import schema, violations
 
@@ -25,12 +25,12 @@ class CheckedDescription:
     num_channels: int | None = None
     unusable: set[str] = field(default_factory=set)
     """Keys whose values must not be used any further."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DatasetFinding] = field(default_factory=list)
 
     def add(self, key: str, value: Any, reason: str, remedy: str, **more: Any) -> None:
         """Add a finding; ``value`` as in the file."""
         text = MISSING if value is MISSING else value_text(value)
-        self.findings.append(Finding(file=self.path, key=key, value=text, reason=reason, remedy=remedy, **more))
+        self.findings.append(DatasetFinding(file=self.path, key=key, value=text, reason=reason, remedy=remedy, **more))
 
 
 def check_description(description: Mapping[str, Any], path: str) -> CheckedDescription:
@@ -50,6 +50,13 @@ def check_description(description: Mapping[str, Any], path: str) -> CheckedDescr
     return result
 
 
+def meant_key(needed: str, description: Mapping[str, Any], unknown: Iterable[str]) -> str | None:
+    """The key of dataset.json that most likely means ``needed``, which is missing: an old name or a misspelt one."""
+    if needed == "channel_names" and "modality" in description:
+        return "modality"
+    return did_you_mean(needed, unknown)
+
+
 def _check_keys(result: CheckedDescription, description: Mapping[str, Any]) -> None:
     definition = schema("dataset")
     known = definition["properties"]
@@ -57,7 +64,7 @@ def _check_keys(result: CheckedDescription, description: Mapping[str, Any]) -> N
     for key in definition["required"]:
         if key in description:
             continue
-        near = "modality" if key == "channel_names" and "modality" in description else did_you_mean(key, unknown)
+        near = meant_key(key, description, unknown)
         remedy = f"rename {near} to {key}" if near else f"add it: {known[key]['description']}. {_SEE_FORMAT}"
         reason = (
             "modality is an old name of it" if near == "modality" else f"there are {', '.join(description) or 'none'}"

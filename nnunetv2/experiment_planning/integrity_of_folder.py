@@ -12,7 +12,7 @@ from nnunetv2.errors import DatasetError, FileContentError
 from nnunetv2.experiment_planning.integrity_of_description import check_description
 from nnunetv2.records import layout
 from nnunetv2.records.files import read_json
-from nnunetv2.records.findings import MISSING, Finding, value_text
+from nnunetv2.records.findings import MISSING, DatasetFinding, value_text
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets, split_channel_suffix
 
 _SEG_SUFFIX = "_seg"
@@ -41,11 +41,11 @@ class RawFolder:
     cases: dict[str, RawCase] = field(default_factory=dict)
     listed: bool = False
     """Whether the cases could be listed, so that counting them makes sense."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DatasetFinding] = field(default_factory=list)
 
     def error(self, file: str, key: str, value: str, reason: str, remedy: str, case: str = "") -> None:
         """Add an error."""
-        self.findings.append(Finding(file=file, key=key, value=value, reason=reason, remedy=remedy, case=case))
+        self.findings.append(DatasetFinding(file=file, key=key, value=value, reason=reason, remedy=remedy, case=case))
 
 
 def inspect_folder(folder: str) -> RawFolder:
@@ -157,7 +157,7 @@ def _channel_files(raw: RawFolder, folder: str, ending: str) -> dict[str, list[s
     others = _other_files(folder, names)
     if others:
         raw.findings.append(
-            Finding(
+            DatasetFinding(
                 severity="warning",
                 kind="files not used",
                 file=folder,

@@ -12,7 +12,7 @@ from nnunetv2.experiment_planning.integrity_of_folder import RawFolder, inspect_
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.records.files import PathLike
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 from nnunetv2.records.layout import DATASET_JSON
 from nnunetv2.utilities.executors import map_cases
 
@@ -39,7 +39,7 @@ def verify_dataset_integrity(folder: PathLike, num_processes: int = 8) -> None:
     if reader_class is not None:
         findings += _check_all_cases(raw, reader_class, num_processes)
     _log_warnings(finding for finding in findings if finding.severity == "warning")
-    problems = [finding.text for finding in findings if finding.is_error]
+    problems = [str(finding) for finding in findings if finding.is_error]
     if problems:
         raise IntegrityError(folder, problems)
     logger.info(
@@ -50,7 +50,7 @@ def verify_dataset_integrity(folder: PathLike, num_processes: int = 8) -> None:
     )
 
 
-def choose_reader(raw: RawFolder, folder: str, findings: list[Finding]) -> type[BaseReaderWriter] | None:
+def choose_reader(raw: RawFolder, folder: str, findings: list[DatasetFinding]) -> type[BaseReaderWriter] | None:
     """The reader of the data set; None, and a finding, when there is none."""
     if not raw.cases or "file_ending" not in raw.description:
         return None
@@ -64,11 +64,13 @@ def choose_reader(raw: RawFolder, folder: str, findings: list[Finding]) -> type[
     except ImageError as error:
         path, ending = os.path.join(folder, DATASET_JSON), raw.description["file_ending"]
         remedy = "correct file_ending, or convert the images"
-        findings.append(Finding(file=path, key="file_ending", value=str(ending), reason=str(error), remedy=remedy))
+        findings.append(
+            DatasetFinding(file=path, key="file_ending", value=str(ending), reason=str(error), remedy=remedy)
+        )
         return None
 
 
-def _check_all_cases(raw: RawFolder, reader_class: type[BaseReaderWriter], num_processes: int) -> list[Finding]:
+def _check_all_cases(raw: RawFolder, reader_class: type[BaseReaderWriter], num_processes: int) -> list[DatasetFinding]:
     work = [
         (case, (case, files.images, files.label, reader_class, raw.labels, raw.num_channels))
         for case, files in raw.cases.items()
@@ -82,10 +84,10 @@ def _check_all_cases(raw: RawFolder, reader_class: type[BaseReaderWriter], num_p
     return [finding for case in raw.cases for finding in results[case]]
 
 
-def not_checked(raw: RawFolder, case: str, error: BaseException) -> Finding:
+def not_checked(raw: RawFolder, case: str, error: BaseException) -> DatasetFinding:
     """The finding for a case whose worker failed."""
     files = raw.cases[case]
-    return Finding(
+    return DatasetFinding(
         case=case,
         file=(files.images or [files.label or case])[0],
         key="check",
@@ -95,11 +97,11 @@ def not_checked(raw: RawFolder, case: str, error: BaseException) -> Finding:
     )
 
 
-def _log_warnings(findings: Iterable[Finding]) -> None:
+def _log_warnings(findings: Iterable[DatasetFinding]) -> None:
     """One message per kind, so that a sloppy header in 5000 cases does not fill the screen."""
     kinds: dict[str, list[str]] = {}
     for finding in findings:
-        kinds.setdefault(finding.kind, []).append(finding.text)
+        kinds.setdefault(finding.kind, []).append(str(finding))
     for kind, texts in kinds.items():
         more = len(texts) - _SHOWN_PER_WARNING
         shown = texts[:_SHOWN_PER_WARNING] + ([f"... and {more} more"] if more > 0 else [])

@@ -14,7 +14,7 @@ from nnunetv2.errors import DatasetError, IntegrityError
 from nnunetv2.experiment_planning import verify_dataset_integrity as module
 from nnunetv2.experiment_planning.integrity_of_cases import count_values
 from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 from tests.conftest import write_tiny_dataset
 from tests.shared_data import DATA, needs_shared
 
@@ -358,7 +358,9 @@ def test_another_origin_or_direction_of_label_maps_is_one_warning_for_all(datase
 
 def test_long_lists_of_warnings_are_cut(caplog):
     findings = [
-        Finding(severity="warning", kind="sloppy headers", file=f"case {i}", key="a", value="b", reason="c", remedy="d")
+        DatasetFinding(
+            severity="warning", kind="sloppy headers", file=f"case {i}", key="a", value="b", reason="c", remedy="d"
+        )
         for i in range(25)
     ]
     module._log_warnings(findings)

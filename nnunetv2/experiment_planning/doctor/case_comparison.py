@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from os.path import join
 from typing import Any
 
@@ -12,15 +13,15 @@ import numpy as np
 from nnunetv2.experiment_planning.doctor.case_examination import CaseFacts
 from nnunetv2.experiment_planning.integrity_of_folder import RawFolder
 from nnunetv2.records import layout
-from nnunetv2.records.findings import Finding, value_text
+from nnunetv2.records.findings import DatasetFinding, value_text
 from nnunetv2.records.labels import Labels
 
 _FAR_SPACING = 5
 """A case whose spacing is this many times larger or smaller than the median is likely in another unit."""
 
 
-def duplicate(file: str, twin: str, reason: str, case: str = "") -> Finding:
-    return Finding(
+def duplicate(file: str, twin: str, reason: str, case: str = "") -> DatasetFinding:
+    return DatasetFinding(
         severity="warning",
         kind="duplicates",
         file=file,
@@ -32,7 +33,7 @@ def duplicate(file: str, twin: str, reason: str, case: str = "") -> Finding:
     )
 
 
-def compare_cases(facts: Sequence[CaseFacts], raw: RawFolder, folder: str, complete: bool) -> list[Finding]:
+def compare_cases(facts: Sequence[CaseFacts], raw: RawFolder, folder: str, complete: bool) -> list[DatasetFinding]:
     """What shows only when cases are compared. ``complete``: all cases were examined, not a sample."""
     findings = [*_duplicates(facts), *_geometry_outliers(facts)]
     if complete:
@@ -40,7 +41,7 @@ def compare_cases(facts: Sequence[CaseFacts], raw: RawFolder, folder: str, compl
     return findings
 
 
-def _duplicates(facts: Iterable[CaseFacts]) -> list[Finding]:
+def _duplicates(facts: Iterable[CaseFacts]) -> list[DatasetFinding]:
     found, images, labels = [], {}, {}
     for case in facts:
         key = tuple(channel.digest for channel in case.channels)
@@ -59,7 +60,7 @@ def _duplicates(facts: Iterable[CaseFacts]) -> list[Finding]:
     return found
 
 
-def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[Finding]:
+def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[DatasetFinding]:
     """Cases whose spacing, orientation or number of dimensions is not that of the others."""
     known = [case for case in facts if case.spacing is not None and case.shape is not None]
     if len(known) < 3:
@@ -76,13 +77,11 @@ def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[Finding]:
             value_text([round(s, 6) for s in case.spacing]),
         )
         ratio = np.maximum(spacing / median, median / spacing)[1 if flat else 0 :].max() if (spacing > 0).all() else 1
+        unlike_others = partial(DatasetFinding, severity="warning", case=case.case, file=file)
         if (case.shape[0] == 1) != flat:
             found.append(
-                Finding(
-                    severity="warning",
+                unlike_others(
                     kind="2D among 3D",
-                    case=case.case,
-                    file=file,
                     key="shape",
                     value=str(list(case.shape)),
                     reason=f"most cases are {'2D' if flat else '3D'}, this one is not",
@@ -91,11 +90,8 @@ def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[Finding]:
             )
         elif ratio > _FAR_SPACING or (np.all(spacing == 1) and not np.allclose(median, 1)):
             found.append(
-                Finding(
-                    severity="warning",
+                unlike_others(
                     kind="unusual spacings",
-                    case=case.case,
-                    file=file,
                     key="spacing",
                     value=own,
                     reason=f"the median of all cases is {usual} (mm; Z, Y, X)"
@@ -105,11 +101,8 @@ def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[Finding]:
             )
         elif case.orientation != common and how_many > len(known) / 2:
             found.append(
-                Finding(
-                    severity="warning",
+                unlike_others(
                     kind="unusual orientations",
-                    case=case.case,
-                    file=file,
                     key="orientation",
                     value=case.orientation,
                     reason=f"{how_many} of {len(known)} cases have {common}; axes are used in file order, so this "
@@ -121,7 +114,7 @@ def _geometry_outliers(facts: Sequence[CaseFacts]) -> list[Finding]:
     return found
 
 
-def _absent_labels(facts: Sequence[CaseFacts], raw: RawFolder, path: str) -> list[Finding]:
+def _absent_labels(facts: Sequence[CaseFacts], raw: RawFolder, path: str) -> list[DatasetFinding]:
     labels: Any = raw.description.get("labels")
     if raw.labels is None or not facts or any(case.label_counts is None for case in facts):
         return []
@@ -132,7 +125,7 @@ def _absent_labels(facts: Sequence[CaseFacts], raw: RawFolder, path: str) -> lis
     for label in known.foreground:
         if label not in present:
             found.append(
-                Finding(
+                DatasetFinding(
                     severity="warning",
                     kind="labels in no case",
                     file=path,
@@ -144,7 +137,7 @@ def _absent_labels(facts: Sequence[CaseFacts], raw: RawFolder, path: str) -> lis
             )
     if facts and 0 not in present:
         found.append(
-            Finding(
+            DatasetFinding(
                 severity="warning",
                 kind="no background",
                 file=path,

@@ -17,7 +17,7 @@ import numpy as np
 from nnunetv2.experiment_planning.integrity_of_cases import CaseContent, Read, count_values, read_and_check
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.channel_files import affine_of
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 
 ALMOST_ALL = 0.999
 """An image with one value in more than this share of its voxels shows nothing."""
@@ -46,7 +46,7 @@ class CaseFacts:
     """What is needed to compare cases, and to estimate time and memory."""
 
     case: str
-    findings: tuple[Finding, ...]
+    findings: tuple[DatasetFinding, ...]
     channels: tuple[ChannelFacts, ...]
     shape: tuple[int, ...] | None
     """(Z, Y, X) of the first channel; None when it could not be read."""

@@ -14,7 +14,7 @@ from nnunetv2.experiment_planning.integrity_of_cases import count_values
 from nnunetv2.imageio.builtin_readers import BUILTIN_READERS
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
 from nnunetv2.records.files import write_json
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 from nnunetv2.records.layout import DATASET_JSON, IMAGES_TR, LABELS_TR, files_with_ending
 from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.utils import split_channel_suffix
@@ -48,7 +48,7 @@ def description_from_files(folder: str, num_processes: int) -> dict[str, Any] | 
     }
 
 
-def write_missing_description(folder: str, target_folder: str, num_processes: int) -> Finding | None:
+def write_missing_description(folder: str, target_folder: str, num_processes: int) -> DatasetFinding | None:
     """Write dataset.json into ``target_folder`` if ``folder`` has none; the finding says so. None: nothing to do."""
     if isfile(join(folder, DATASET_JSON)) or not isdir(folder):
         return None
@@ -60,7 +60,7 @@ def write_missing_description(folder: str, target_folder: str, num_processes: in
     found = (
         f"{len(content['channel_names'])} channel(s) and the labels {', '.join(map(str, content['labels'].values()))}"
     )
-    return Finding(
+    return DatasetFinding(
         severity="warning", kind="dataset.json written", file=path, key="file", value="missing",
         reason=f"it was written from the files: {found}, named by their numbers",
         remedy="give channels and labels their names; the channel name CT chooses the normalization for CT",

@@ -19,7 +19,7 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import choose_reader,
 from nnunetv2.imageio.builtin_readers import BUILTIN_READERS
 from nnunetv2.imageio.reader_writer_registry import recursive_find_reader_writer_by_name
 from nnunetv2.records.files import PathLike
-from nnunetv2.records.findings import Finding, did_you_mean, sort_key, value_text
+from nnunetv2.records.findings import DatasetFinding, did_you_mean, sort_key, value_text
 from nnunetv2.records.layout import DATASET_JSON
 from nnunetv2.utilities.executors import map_cases
 
@@ -67,7 +67,7 @@ def examine(
     )
 
 
-def _reader(raw: RawFolder, folder: str, findings: list[Finding]) -> Any:
+def _reader(raw: RawFolder, folder: str, findings: list[DatasetFinding]) -> Any:
     """The reader of the data set; its own complaints about an example are not wanted, every file is checked anyway."""
     registry = logging.getLogger("nnunetv2.imageio")
     level = registry.level
@@ -78,7 +78,7 @@ def _reader(raw: RawFolder, folder: str, findings: list[Finding]) -> Any:
         registry.setLevel(level)
 
 
-def _unknown_reader(description: Mapping[str, Any], path: str) -> list[Finding]:
+def _unknown_reader(description: Mapping[str, Any], path: str) -> list[DatasetFinding]:
     name = description.get("overwrite_image_reader_writer")
     if name in (None, "None") or not isinstance(name, str):
         return []
@@ -88,12 +88,14 @@ def _unknown_reader(description: Mapping[str, Any], path: str) -> list[Finding]:
         near = did_you_mean(name, BUILTIN_READERS)
         remedy = f"did you mean {near}?" if near else f"choose one of {', '.join(BUILTIN_READERS)}, or remove the key"
         key = "overwrite_image_reader_writer"
-        return [Finding(file=path, key=key, value=value_text(name), reason=str(error).rstrip("."), remedy=remedy)]
+        return [
+            DatasetFinding(file=path, key=key, value=value_text(name), reason=str(error).rstrip("."), remedy=remedy)
+        ]
     return []
 
 
 def _examine_cases(
-    raw: RawFolder, reader_class: Any, sample: int | None, num_processes: int, findings: list[Finding]
+    raw: RawFolder, reader_class: Any, sample: int | None, num_processes: int, findings: list[DatasetFinding]
 ) -> list[CaseFacts]:
     names = list(raw.cases)
     if sample is not None and sample < len(names):

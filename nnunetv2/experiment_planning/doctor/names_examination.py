@@ -13,20 +13,20 @@ from nnunetv2.experiment_planning.doctor.case_comparison import duplicate
 from nnunetv2.experiment_planning.integrity_of_folder import RawFolder
 from nnunetv2.records import layout
 from nnunetv2.records.files import read_json
-from nnunetv2.records.findings import Finding, value_text
+from nnunetv2.records.findings import DatasetFinding, value_text
 from nnunetv2.utilities.utils import split_channel_suffix
 
 _FOLDER_NAME = re.compile(r"Dataset\d{3,}_.+")
 _SIDES = (("left", "right"), ("l", "r"), ("lt", "rt"), ("lh", "rh"))
 
 
-def names_and_files(raw: RawFolder, folder: str) -> list[Finding]:
+def names_and_files(raw: RawFolder, folder: str) -> list[DatasetFinding]:
     """What names promise: of the folder, channels, labels, the ending; and the files beside the training cases."""
-    findings: list[Finding] = []
+    findings: list[DatasetFinding] = []
     name = basename(os.path.abspath(folder))
     if not _FOLDER_NAME.fullmatch(name):
         findings.append(
-            Finding(
+            DatasetFinding(
                 severity="warning",
                 file=folder,
                 key="folder name",
@@ -44,7 +44,7 @@ def names_and_files(raw: RawFolder, folder: str) -> list[Finding]:
     return findings
 
 
-def _channel_names(raw: RawFolder, path: str) -> list[Finding]:
+def _channel_names(raw: RawFolder, path: str) -> list[DatasetFinding]:
     names = raw.description.get("channel_names")
     if not isinstance(names, Mapping):
         return []
@@ -54,7 +54,7 @@ def _channel_names(raw: RawFolder, path: str) -> list[Finding]:
         likely_ct = re.search(r"\bct\b|computed.tomography|hounsfield|\bcta\b|_ct\b|\bct_", words)
         if likely_ct and words != "ct":
             found.append(
-                Finding(
+                DatasetFinding(
                     severity="warning",
                     kind="channel names near CT",
                     file=path,
@@ -67,7 +67,7 @@ def _channel_names(raw: RawFolder, path: str) -> list[Finding]:
     return found
 
 
-def _label_names(raw: RawFolder, path: str) -> list[Finding]:
+def _label_names(raw: RawFolder, path: str) -> list[DatasetFinding]:
     labels = raw.description.get("labels")
     if raw.labels is None or not isinstance(labels, Mapping):
         return []
@@ -78,7 +78,7 @@ def _label_names(raw: RawFolder, path: str) -> list[Finding]:
     for value, names in by_value.items():
         if len(names) > 1:
             found.append(
-                Finding(
+                DatasetFinding(
                     severity="warning",
                     kind="labels with several names",
                     file=path,
@@ -90,7 +90,7 @@ def _label_names(raw: RawFolder, path: str) -> list[Finding]:
             )
     if len(raw.labels) < 2:
         found.append(
-            Finding(
+            DatasetFinding(
                 file=path,
                 key="labels",
                 value=value_text(labels),
@@ -101,7 +101,7 @@ def _label_names(raw: RawFolder, path: str) -> list[Finding]:
     return found
 
 
-def left_right_pairs(raw: RawFolder, folder: str, trainer: str) -> list[Finding]:
+def left_right_pairs(raw: RawFolder, folder: str, trainer: str) -> list[DatasetFinding]:
     """Labels of a left and a right side, which mirroring in training turns into each other."""
     labels = raw.description.get("labels")
     if not isinstance(labels, Mapping) or "mirror" in trainer.lower():
@@ -113,7 +113,7 @@ def left_right_pairs(raw: RawFolder, folder: str, trainer: str) -> list[Finding]
             other = tuple(right if part == left else part for part in parts)
             if other != parts and other in words:
                 found.append(
-                    Finding(
+                    DatasetFinding(
                         severity="warning",
                         kind="left and right labels with mirroring",
                         file=join(folder, layout.DATASET_JSON),
@@ -128,7 +128,7 @@ def left_right_pairs(raw: RawFolder, folder: str, trainer: str) -> list[Finding]
     return found
 
 
-def _no_cases(raw: RawFolder, folder: str, path: str) -> list[Finding]:
+def _no_cases(raw: RawFolder, folder: str, path: str) -> list[DatasetFinding]:
     """No training case, and which ending the files there have."""
     ending = raw.description.get("file_ending")
     images = join(folder, layout.IMAGES_TR)
@@ -138,7 +138,7 @@ def _no_cases(raw: RawFolder, folder: str, path: str) -> list[Finding]:
     there = f"; there are files ending with {', '.join(sorted(others))}" if others else ""
     remedy = f"write {others.most_common(1)[0][0]}" if others else "put the training images there"
     reason = f"no file in {images} has this ending{there}"
-    return [Finding(file=path, key="file_ending", value=str(ending), reason=reason, remedy=remedy)]
+    return [DatasetFinding(file=path, key="file_ending", value=str(ending), reason=reason, remedy=remedy)]
 
 
 def _ending_of(name: str) -> str:
@@ -146,7 +146,7 @@ def _ending_of(name: str) -> str:
     return os.path.splitext(stem)[1] + ending if ending.lower() == ".gz" else ending
 
 
-def _splits(raw: RawFolder, folder: str) -> list[Finding]:
+def _splits(raw: RawFolder, folder: str) -> list[DatasetFinding]:
     """A splits_final.json of one's own that does not fit the cases."""
     path = join(folder, layout.SPLITS_JSON)
     if not isfile(path) or not raw.cases:
@@ -156,7 +156,7 @@ def _splits(raw: RawFolder, folder: str) -> list[Finding]:
         folds = [(set(fold["train"]), set(fold["val"])) for fold in splits]
     except (FileContentError, TypeError, KeyError) as error:
         return [
-            Finding(
+            DatasetFinding(
                 file=path,
                 key="content",
                 value=type(error).__name__,
@@ -173,11 +173,13 @@ def _splits(raw: RawFolder, folder: str) -> list[Finding]:
         ):
             if cases:
                 value = ", ".join(sorted(map(str, cases))[:5])
-                found.append(Finding(file=path, key=f"fold {number}{key}", value=value, reason=reason, remedy=remedy))
+                found.append(
+                    DatasetFinding(file=path, key=f"fold {number}{key}", value=value, reason=reason, remedy=remedy)
+                )
     return found
 
 
-def _test_images(raw: RawFolder, folder: str) -> list[Finding]:
+def _test_images(raw: RawFolder, folder: str) -> list[DatasetFinding]:
     """Names of test images, and test images that are training images; only files of equal size are compared."""
     images, ending = join(folder, layout.IMAGES_TS), raw.description.get("file_ending")
     if not isdir(images) or ending is None:
@@ -190,7 +192,7 @@ def _test_images(raw: RawFolder, folder: str) -> list[Finding]:
         file = join(images, name)
         if split_channel_suffix(name, ending) is None:
             found.append(
-                Finding(
+                DatasetFinding(
                     severity="warning",
                     kind="test images without channel number",
                     file=file,

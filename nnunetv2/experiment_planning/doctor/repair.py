@@ -13,12 +13,11 @@ import numpy as np
 
 from nnunetv2.errors import DatasetError, ImageError, UsageError
 from nnunetv2.experiment_planning.integrity_of_cases import ROUNDED_POSITION, ROUNDED_SPACING, count_values
-from nnunetv2.experiment_planning.integrity_of_description import check_description
+from nnunetv2.experiment_planning.integrity_of_description import check_description, meant_key
 from nnunetv2.imageio.channel_files import largest_displacement, position_differences
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.records import layout
 from nnunetv2.records.files import copy_file, read_json, write_json
-from nnunetv2.records.findings import did_you_mean
 from nnunetv2.records.folders import atomic_folder
 from nnunetv2.records.label_values import LabelValues
 from nnunetv2.records.labels import Labels
@@ -87,7 +86,7 @@ def _repaired_keys(description: Mapping[str, Any], repairs: Repairs) -> dict[str
     renamed = {}
     for key in definition["required"]:
         if key not in description:
-            near = "modality" if key == "channel_names" and "modality" in description else did_you_mean(key, unknown)
+            near = meant_key(key, description, unknown)
             if near:
                 renamed[near] = key
                 repairs.done.append(f"dataset.json: {near} is called {key}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnunetv2.experiment_planning.doctor.case_examination import CaseFacts
 from nnunetv2.experiment_planning.doctor.resources import Resources, in_words
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding, counted
 
 _SHOWN_PER_KIND = 10
 
@@ -27,7 +27,7 @@ class Report:
     examined: tuple[CaseFacts, ...]
     """Cases whose voxels were looked at, in order."""
     resources: Resources | None
-    findings: tuple[Finding, ...]
+    findings: tuple[DatasetFinding, ...]
 
     def count(self, severity: str) -> int:
         """Number of findings of one severity."""
@@ -92,12 +92,10 @@ class Report:
         for severity in ("error", "warning", "note"):
             found = [finding for finding in self.findings if finding.severity == severity]
             if found:
-                lines += [f"{_counted(len(found), severity)}:", *_listed(found), ""]
+                lines += [f"{counted(len(found), severity)}:", *_listed(found), ""]
         errors, warnings = self.count("error"), self.count("warning")
         lines.append(
-            f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
-            if errors or warnings
-            else "no problems found"
+            f"{counted(errors, 'error')}, {counted(warnings, 'warning')}" if errors or warnings else "no problems found"
         )
         return "\n".join(lines)
 
@@ -136,7 +134,7 @@ def _resource_lines(needed: Resources) -> list[str]:
     ]
 
 
-def _listed(findings: Sequence[Finding]) -> list[str]:
+def _listed(findings: Sequence[DatasetFinding]) -> list[str]:
     """One line each; of many findings of one kind the first ones."""
     seen: Counter[tuple[str, str]] = Counter()
     totals = Counter((finding.kind, finding.key) for finding in findings)
@@ -145,15 +143,11 @@ def _listed(findings: Sequence[Finding]) -> list[str]:
         group = (finding.kind, finding.key)
         seen[group] += 1
         if seen[group] <= _SHOWN_PER_KIND or not finding.kind:
-            lines.append(f"  - {finding.text}")
+            lines.append(f"  - {finding!s}")
         elif seen[group] == totals[group]:
             more = totals[group] - _SHOWN_PER_KIND
             lines.append(f'  - ... and {more} more of the kind "{finding.kind}"; --json lists all')
     return lines
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _row(values: Sequence[float]) -> str:

@@ -7,12 +7,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from nnunetv2.experiment_planning.doctor.case_examination import CaseFacts
 from nnunetv2.paths import nnUNet_preprocessed
-from nnunetv2.records.findings import Finding
+from nnunetv2.records.findings import DatasetFinding
 
 _FLOAT32, _INT16 = 4, 2
 # Arrays of all channels that preprocessing holds at once: as read, cropped and normalized, resampled; and two channels
@@ -73,17 +74,16 @@ def _resampled_voxels_per_second() -> float:
     return float(np.prod(shape)) / (time.perf_counter() - started)
 
 
-def shortages(needed: Resources, folder: str) -> list[Finding]:
+def shortages(needed: Resources, folder: str) -> list[DatasetFinding]:
     """Warnings where this machine has not got what is needed."""
     place = nnUNet_preprocessed.get() or folder
     while not os.path.isdir(place):
         place = os.path.dirname(place) or "."
     free, found = shutil.disk_usage(place).free, []
+    shortage = partial(DatasetFinding, severity="warning", kind="resources")
     if needed.preprocessed_bytes > free:
         found.append(
-            Finding(
-                severity="warning",
-                kind="resources",
+            shortage(
                 file=place,
                 key="free disk space",
                 value=in_words(free),
@@ -94,9 +94,7 @@ def shortages(needed: Resources, folder: str) -> list[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed.memory_bytes > memory:
         found.append(
-            Finding(
-                severity="warning",
-                kind="resources",
+            shortage(
                 file=folder,
                 key="memory",
                 value=in_words(memory),

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from nnunetv2.errors import PlansError
 from nnunetv2.experiment_planning.plans_checks.check import check_configurations, check_one, check_plans
-from nnunetv2.experiment_planning.plans_checks.findings import Finding
 from nnunetv2.experiment_planning.plans_checks.general_entries import PER_CHANNEL, PER_MODALITY, check_general_entries
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import one_configuration
 from nnunetv2.experiment_planning.plans_checks.spelling import check_spelling
+from nnunetv2.records.findings import Finding, counted
 from nnunetv2.records.plans import LEGACY_KEYS, PREPROCESSING_KEYS
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,7 @@ def require_sound_configuration(
 
 def _as_error(file: str, findings: Iterable[Finding]) -> PlansError:
     lines = [str(finding).removeprefix(f"{file}: ") for finding in findings]
-    count = f"{len(lines)} problem{'' if len(lines) == 1 else 's'}"
-    return PlansError(f"{file} has {count}:\n" + "\n".join(f"  - {line}" for line in lines))
+    return PlansError(f"{file} has {counted(len(lines), 'problem')}:\n" + "\n".join(f"  - {line}" for line in lines))
 
 
 def _concerns(finding: Finding, configurations: Mapping[str, Any], names: Sequence[str]) -> bool:

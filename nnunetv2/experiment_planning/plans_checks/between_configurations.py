@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import ResolvedConfiguration
 from nnunetv2.experiment_planning.plans_checks.values import is_text, plain
+from nnunetv2.records.findings import suggestion
 from nnunetv2.records.plans import PREPROCESSING_KEYS
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from nnunetv2.experiment_planning.plans_checks.between_configurations import check_cascades, check_shared_identifiers
 from nnunetv2.experiment_planning.plans_checks.configuration_entries import check_configuration_entries
 from nnunetv2.experiment_planning.plans_checks.data_agreement import check_channels, check_intensities, check_spacing
-from nnunetv2.experiment_planning.plans_checks.findings import Finding
 from nnunetv2.experiment_planning.plans_checks.general_entries import check_general_entries
 from nnunetv2.experiment_planning.plans_checks.network_entries import check_network_entries
 from nnunetv2.experiment_planning.plans_checks.network_view import network_view
@@ -22,6 +21,7 @@ from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import ResolvedConfiguration, resolve_without_stopping
 from nnunetv2.experiment_planning.plans_checks.spelling import check_spelling
 from nnunetv2.records.files import PathLike
+from nnunetv2.records.findings import Finding
 
 REMEDY_FOR_FILE = "Restore it from a copy, or make it again with nnUNetv2_plan_experiment"
 

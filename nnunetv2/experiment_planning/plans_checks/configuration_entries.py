@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.general_entries import check_named
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import ResolvedConfiguration
@@ -17,6 +16,7 @@ from nnunetv2.experiment_planning.plans_checks.values import (
     is_text,
     plain,
 )
+from nnunetv2.records.findings import suggestion
 
 RESAMPLING_KINDS = ("data", "seg", "probabilities")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.named_things import defined_names, exists_below
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.values import is_integer, is_list_of, is_number, is_text, plain
+from nnunetv2.records.findings import suggestion
 
 STATISTICS = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
 PER_CHANNEL = "foreground_intensity_properties_per_channel"

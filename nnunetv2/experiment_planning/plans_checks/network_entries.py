@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.named_things import why_not_importable
 from nnunetv2.experiment_planning.plans_checks.network_view import NetworkView
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.values import is_list_of, is_positive_integer, is_text, plain
+from nnunetv2.records.findings import suggestion
 
 ARGUMENTS = (
     "n_stages",

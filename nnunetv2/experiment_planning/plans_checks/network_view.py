@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import ResolvedConfiguration
 from nnunetv2.experiment_planning.plans_checks.values import is_list_of, is_positive_integer
+from nnunetv2.records.findings import suggestion
 from nnunetv2.records.plans import LEGACY_KEYS, UNET_CLASS_PATHS, architecture_from_legacy
 
 # What the arguments of today were called before v2.3.

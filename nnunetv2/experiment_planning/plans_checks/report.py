@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import MISSING, Finding, Severity, value_text
+from nnunetv2.records.findings import MISSING, Finding, Severity, value_text
+
+# Longer values are cut in messages about plans, whose lists can be very long.
+VALUE_LENGTH = 90
 
 
 class Report:
@@ -23,7 +26,7 @@ class Report:
 
     def add(self, key: str, value: Any, reason: str, remedy: str, severity: Severity = "error") -> None:
         """Note that ``value`` under ``key`` is wrong."""
-        self._note(key, value_text(value), reason, remedy, severity)
+        self._note(key, value_text(value, VALUE_LENGTH), reason, remedy, severity)
 
     def add_missing(self, key: str, reason: str, remedy: str, severity: Severity = "error") -> None:
         """Note that nothing stands under ``key``."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import suggestion
 from nnunetv2.experiment_planning.plans_checks.report import Report
+from nnunetv2.records.findings import suggestion
 
 
 @dataclass(frozen=True)

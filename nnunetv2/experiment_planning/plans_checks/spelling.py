@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import did_you_mean
 from nnunetv2.experiment_planning.plans_checks.general_entries import PER_CHANNEL, PER_MODALITY
 from nnunetv2.experiment_planning.plans_checks.report import Report
+from nnunetv2.records.findings import did_you_mean
 from nnunetv2.records.plans import LEGACY_KEYS
 
 GENERAL_KEYS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from nnunetv2.experiment_planning.plans_checks.check import check_plans_file
-from nnunetv2.experiment_planning.plans_checks.findings import Finding
 from nnunetv2.experiment_planning.plans_editing.documents import DEFAULT_PLANS, mapping_beside, plans_path
 from nnunetv2.records.files import PathLike
+from nnunetv2.records.findings import Finding
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON
 
 

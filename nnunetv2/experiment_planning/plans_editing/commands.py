@@ -11,6 +11,7 @@ from typing import Any
 from nnunetv2.cli.arguments import command_parser
 from nnunetv2.cli.commands import command
 from nnunetv2.errors import UsageError
+from nnunetv2.records.findings import counted
 
 DEFAULT_PLANS = "nnUNetPlans"
 
@@ -83,7 +84,7 @@ def _run_check(args: argparse.Namespace) -> None:
     else:
         for finding in findings:
             _say(f"{finding.severity}: {finding}")
-        _say(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
+        _say(counted(len(problems), "problem"))
     if problems:
         raise SystemExit(1)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from os.path import isfile
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import value_text
 from nnunetv2.experiment_planning.plans_checks.general_entries import PER_CHANNEL, PER_MODALITY
+from nnunetv2.experiment_planning.plans_checks.report import VALUE_LENGTH
 from nnunetv2.experiment_planning.plans_editing.documents import DEFAULT_PLANS, load_plans
+from nnunetv2.records.findings import value_text
 from nnunetv2.records.plans import LEGACY_KEYS, resolve_configuration, upgrade_configuration
 
 ABSENT = "absent"
@@ -65,13 +66,13 @@ def differences(first: Any, second: Any, key: str = "") -> Iterator[Difference]:
         for name in [*first, *(name for name in second if name not in first)]:
             path = f"{key}.{name}" if key else name
             if name not in second:
-                yield Difference(path, value_text(first[name]), ABSENT)
+                yield Difference(path, value_text(first[name], VALUE_LENGTH), ABSENT)
             elif name not in first:
-                yield Difference(path, ABSENT, value_text(second[name]))
+                yield Difference(path, ABSENT, value_text(second[name], VALUE_LENGTH))
             else:
                 yield from differences(first[name], second[name], path)
     elif first != second:
-        yield Difference(key, value_text(first), value_text(second))
+        yield Difference(key, value_text(first, VALUE_LENGTH), value_text(second, VALUE_LENGTH))
 
 
 def _meaning(side: str, plans_name: str) -> dict[str, Any]:

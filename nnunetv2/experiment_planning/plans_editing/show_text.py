@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnunetv2.experiment_planning.plans_checks.findings import value_text
+from nnunetv2.experiment_planning.plans_checks.report import VALUE_LENGTH
+from nnunetv2.records.findings import value_text
 
 _NOT_HERE = ("architecture", "inherits_from")  # shown in a form of their own
 
@@ -43,7 +44,7 @@ def _entry_lines(entries: Mapping[str, Mapping[str, Any]], name: str) -> list[st
     shown = {key: entry for key, entry in entries.items() if key not in _NOT_HERE}
     width = max(map(len, shown), default=0)
     return [
-        f"  {key.ljust(width)}  {value_text(entry['value'])}"
+        f"  {key.ljust(width)}  {value_text(entry['value'], VALUE_LENGTH)}"
         + ("" if entry["from"] == name else f"  ({entry['from']})")
         for key, entry in shown.items()
     ]
