@@ -56,7 +56,7 @@ def extract_fingerprint_dataset(
     verbose: bool = True,
     show_progress_bar: bool = True,
 ) -> dict[str, Any]:
-    """Content of dataset_fingerprint.json of one data set; made anew with ``clean`` or when it does not exist.
+    """Content of dataset_fingerprint.json of one data set; made anew with ``clean``, else made or extended.
 
     ``num_processes`` None: ``nnUNet_def_n_proc``, else 8. ``check_dataset_integrity`` looks at all files first.
     """

@@ -146,7 +146,7 @@ def _add_fingerprint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify_dataset_integrity", action="store_true", help="check dataset.json and every file before anything else"
     )
-    parser.add_argument("--clean", action="store_true", help="make the fingerprint again even if there is one")
+    parser.add_argument("--clean", action="store_true", help="measure every case again for the fingerprint")
 
 
 def _add_planning_options(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from os.path import basename, dirname, isfile, join, normpath
+from os.path import basename, dirname, isdir, isfile, join, normpath
 from typing import Any
 
 from nnunetv2.errors import FileContentError
@@ -93,6 +93,13 @@ def records_folder(data_folder: PathLike) -> str:
 def record_file(data_folder: PathLike, case: str) -> str:
     """Path of the record of one case."""
     return join(records_folder(data_folder), case + ".json")
+
+
+def recorded_cases(data_folder: PathLike) -> set[str]:
+    """Names of all cases that have a record."""
+    folder = records_folder(data_folder)
+    names = os.listdir(folder) if isdir(folder) else []
+    return {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
 
 
 def sizes_of_case(data_folder: PathLike, case: str) -> dict[str, int]:

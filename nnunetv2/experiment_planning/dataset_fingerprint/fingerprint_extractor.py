@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import isfile, join
 from typing import Any
@@ -19,6 +19,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.intensity_statistics impor
     intensity_statistics,
     streamed_statistics,
 )
+from nnunetv2.experiment_planning.dataset_fingerprint.measured_cases import CaseKeeper, MeasuredCase
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.compact_labels import compact_labels
@@ -100,37 +101,78 @@ class DatasetFingerprintExtractor:
         return images.shape[1:], spacing, samples, statistics, relative_size
 
     def run(self, overwrite_existing: bool = False) -> dict[str, Any]:
-        """Content of dataset_fingerprint.json, which is made unless it exists (or ``overwrite_existing``).
+        """Content of dataset_fingerprint.json, which is made, or extended when cases were added, changed or removed.
+
+        What was measured before is used again, which gives the digits of a fresh fingerprint; ``overwrite_existing``
+        measures every case anew. A fingerprint that was made elsewhere is taken as it is.
 
         Raises DatasetError when the data set has no foreground or no cases, CaseFailures when cases cannot be read.
         """
         path = join(nnUNet_preprocessed, self.dataset_name, FINGERPRINT_JSON)
-        if isfile(path) and not overwrite_existing:
+        if isfile(path) and not overwrite_existing and self._is_up_to_date(path):
             logger.info("%s exists and is used (--clean makes it again)", path)
             return read_json(path)
         if not self.dataset:
             raise DatasetError(f"{self.input_folder} has no training cases")
-        measurements = self._measure_cases()
+        measurements = self._measure_cases(overwrite_existing)
         self._check_channels(measurements)
         fingerprint = self._aggregate(list(measurements.values())).to_json()
         write_json(path, fingerprint)
+        if not self._analyzes_itself:
+            self._keeper(self._reader()).finish()
         logger.info("%s: %d cases", path, len(measurements))
         return fingerprint
 
-    def _measure_cases(self) -> dict[str, CaseMeasurements]:
+    @property
+    def _analyzes_itself(self) -> bool:
+        """Whether a subclass measures in a way of its own, of which nothing can be kept."""
+        return type(self).analyze_case is not DatasetFingerprintExtractor.analyze_case
+
+    def _reader(self) -> type:
         example = next(iter(self.dataset.values()))["images"][0]
-        reader = determine_reader_writer_from_dataset_json(self.dataset_json, example, verbose=self.verbose)
+        return determine_reader_writer_from_dataset_json(self.dataset_json, example, verbose=self.verbose)
+
+    def _keeper(self, reader: type) -> CaseKeeper:
+        return CaseKeeper(join(nnUNet_preprocessed, self.dataset_name), reader.__name__)
+
+    def _is_up_to_date(self, path: str) -> bool:
+        """Whether the fingerprint that exists was made of the cases that are there now, as far as that is known."""
+        if self._analyzes_itself or not self.dataset:
+            return True
+        keeper = self._keeper(self._reader())
+        if not keeper.any_kept():
+            return True
+        if keeper.was_interrupted:
+            logger.info("%s is made again: the run that extended it did not finish", path)
+            return False
+        gone = keeper.kept_cases() - set(self.dataset)
+        changed = [case for case, files in self.dataset.items() if not keeper.is_up_to_date(case, _inputs(files))]
+        if gone or changed:
+            logger.info("%s is extended: %d case(s) new or changed, %d gone", path, len(changed), len(gone))
+        return not gone and not changed
+
+    def _measure_cases(self, anew: bool) -> dict[str, CaseMeasurements]:
+        reader = self._reader()
+        keeper = self._keeper(reader)
+        if not self._analyzes_itself:
+            keeper.begin()
+            keeper.forget(keeper.kept_cases() if anew else keeper.kept_cases() - set(self.dataset))
         num_samples = int(self.num_foreground_voxels_for_intensitystats // len(self.dataset))
-        replaced = type(self).analyze_case is not DatasetFingerprintExtractor.analyze_case
+        if self._analyzes_itself:
+            tasks = {c: (files["images"], files["label"], reader, num_samples) for c, files in self.dataset.items()}
+        else:
+            tasks = {c: (keeper, c, files, reader, num_samples) for c, files in self.dataset.items()}
         results = map_cases(
-            self.analyze_case if replaced else measure_case,
-            [(case, (files["images"], files["label"], reader, num_samples)) for case, files in self.dataset.items()],
+            self.analyze_case if self._analyzes_itself else measure_case,
+            tasks.items(),
             self.num_processes,
             what=f"fingerprint of {self.dataset_name}",
             show_progress=self.show_progress_bar,
             preload=(__name__, reader.__module__),
         )
-        return {case: _from_analyze_case(result) for case, result in results.items()} if replaced else results
+        if self._analyzes_itself:
+            return {case: _from_analyze_case(result) for case, result in results.items()}
+        return results
 
     def _check_channels(self, measurements: dict[str, CaseMeasurements]) -> None:
         source = join(self.input_folder, DATASET_JSON)
@@ -162,17 +204,35 @@ class DatasetFingerprintExtractor:
         )
 
 
+def _inputs(files: Mapping[str, Any]) -> list[str]:
+    """Files a case is measured from: images in channel order, then the label."""
+    return [*files["images"], files["label"]]
+
+
 def measure_case(
-    image_files: Sequence[str], segmentation_file: str, reader_writer_class: type, num_samples: int
+    keeper: CaseKeeper, case: str, files: Mapping[str, Any], reader_writer_class: type, num_samples: int
 ) -> CaseMeasurements:
-    """Measure one case like ``analyze_case``, but leave out what the fingerprint does not need."""
-    images, segmentation, spacing, relative_size = _read_cropped(image_files, segmentation_file, reader_writer_class)
-    voxels = foreground_voxels(segmentation, images)
+    """Measure one case like ``analyze_case``, but leave out what the fingerprint does not need.
+
+    ``files`` has ``images`` (paths in channel order) and ``label``. A case that was measured before is not read again.
+    """
+    measured = keeper.recall(case, _inputs(files))
+    if measured is None:
+        images, segmentation, spacing, relative_size = _read_cropped(
+            files["images"], files["label"], reader_writer_class
+        )
+        measured = MeasuredCase(
+            shape=images.shape[1:],
+            spacing=tuple(spacing),
+            relative_size=relative_size,
+            foreground=foreground_voxels(segmentation, images),
+        )
+        keeper.keep(case, _inputs(files), measured)
     return CaseMeasurements(
-        shape=images.shape[1:],
-        spacing=tuple(spacing),
-        relative_size=relative_size,
-        samples=CaseSamples.prepare(voxels, num_samples, SEED),
+        shape=measured.shape,
+        spacing=measured.spacing,
+        relative_size=measured.relative_size,
+        samples=CaseSamples.prepare(measured.foreground, num_samples, SEED),
     )
 
 
