@@ -4,8 +4,8 @@
 
 Phantoms are written to FOLDER/Dataset900_Phantoms unless they are there, and planned and preprocessed with our
 commands; both read the same preprocessed cases. Each process makes batches of 2 with the default augmentation of
-nnUNetTrainer, without workers, bound to one core. Printed are the medians of the seconds per batch (over all batches
-of a process, since the cost of a batch depends on what is drawn), the median ratio of the pairs, and for mean, standard
+nnUNetTrainer, without workers, bound to one core. Printed are the mean seconds per batch of each process (a
+mean, since the cost of a batch depends on what is drawn), the median ratio of the pairs, and for mean, standard
 deviation, quantiles and label shares of the samples both averages and the p-value of a Kolmogorov-Smirnov test.
 Exit status 1 if one of them is below 0.0001.
 """

@@ -20,8 +20,6 @@ from nnunetv2.inference.engines.openvino_norms import with_accurate_norms
 
 logger = logging.getLogger(__name__)
 
-_HINTS = {"f32": "f32", "bf16": "bf16"}
-
 
 def installed() -> bool:
     """Whether OpenVINO can be imported."""
@@ -94,7 +92,7 @@ class OpenVINOEngine:
     def _compiled(self, model: Any) -> Any:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_PRECISION_HINT": self.precision,
             "INFERENCE_NUM_THREADS": thread_count(),
         }
         try:
