@@ -82,7 +82,7 @@ class OpenVINOEngine:
             start = time.perf_counter()
             # Not inside inference mode: its tensors cannot be traced.
             with torch.inference_mode(False):
-                network = copy.deepcopy(self._network).to("cpu").float().eval().requires_grad_(False)
+                network = _copied(self._network).to("cpu").float().eval().requires_grad_(False)
                 network_calls.load_weights(network, self._parameters[fold])
                 model = convert(network, shape)
                 self._requests[key] = self._compiled(with_accurate_norms(model) if self.precision == "f32" else model)
@@ -101,3 +101,11 @@ class OpenVINOEngine:
             raise EngineError(
                 f"OpenVINO could not compile the network ({str(error).strip().splitlines()[0]})"
             ) from error
+
+
+def _copied(network: torch.nn.Module) -> torch.nn.Module:
+    """A network of its own; raises EngineError for one that holds what cannot be copied, such as a lock."""
+    try:
+        return copy.deepcopy(network)
+    except (TypeError, RuntimeError) as error:
+        raise EngineError(f"the network ({type(network).__name__}) cannot be copied for OpenVINO ({error})") from error

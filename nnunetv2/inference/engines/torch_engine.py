@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.channels_last import FORMATS, fast_copy
 from nnunetv2.inference.engines.contract import VOXELS_PER_BATCH
+
+logger = logging.getLogger(__name__)
 
 
 class TorchEngine:
@@ -28,8 +31,12 @@ class TorchEngine:
         self._parameters = parameters
         self._fold: int | None = None
         self.voxels_per_batch = VOXELS_PER_BATCH if isinstance(network, torch.nn.Module) else 0
-        self._rearranged = network_calls.is_plain(network) and device.type == "cpu"
-        self._network = fast_copy(network) if self._rearranged else network
+        self._network, self._rearranged = network, False
+        if network_calls.is_plain(network) and device.type == "cpu":
+            try:
+                self._network, self._rearranged = fast_copy(network), True
+            except TypeError as error:  # it holds what cannot be copied, such as a lock
+                logger.debug("The network is used as it is: %s", error)
 
     def prepare(self, fold: int, shape: tuple[int, ...]) -> None:
         """Nothing to wait for: loading weights takes milliseconds."""

@@ -1,4 +1,5 @@
 import logging
+import threading
 
 import pytest
 import torch
@@ -61,6 +62,17 @@ def test_a_network_that_does_not_convert_costs_one_warning(caplog):
     tile = torch.randn(SHAPE)
     with torch.inference_mode():
         torch.testing.assert_close(engine.predict(0, tile), network(tile), atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_that_cannot_be_copied_runs_in_torch(caplog):
+    network = nn.Sequential(nn.Conv3d(2, 3, 1)).eval()
+    network.lock = threading.Lock()
+    engine = make_engine("auto", None, network, [network.state_dict()], CPU, SHAPE)
+    assert engine.name == "torch"
+    assert "cannot be copied" in caplog.text
+    tile = torch.randn(SHAPE)
+    with torch.inference_mode():
+        torch.testing.assert_close(engine.predict(0, tile), network(tile))
 
 
 @pytest.mark.parametrize(
