@@ -133,7 +133,8 @@ class DatasetFingerprintExtractor:
         return determine_reader_writer_from_dataset_json(self.dataset_json, example, verbose=self.verbose)
 
     def _keeper(self, reader: type) -> CaseKeeper:
-        return CaseKeeper(join(nnUNet_preprocessed, self.dataset_name), reader.__name__)
+        folder = join(nnUNet_preprocessed, self.dataset_name)
+        return CaseKeeper(folder, reader.__name__, len(channel_names_of(self.dataset_json)))
 
     def _is_up_to_date(self, path: str) -> bool:
         """Whether the fingerprint that exists was made of the cases that are there now, as far as that is known."""
@@ -156,12 +157,12 @@ class DatasetFingerprintExtractor:
         keeper = self._keeper(reader)
         if not self._analyzes_itself:
             keeper.begin()
-            keeper.forget(keeper.kept_cases() if anew else keeper.kept_cases() - set(self.dataset))
+            keeper.forget(keeper.kept_cases() - set(self.dataset))
         num_samples = int(self.num_foreground_voxels_for_intensitystats // len(self.dataset))
         if self._analyzes_itself:
             tasks = {c: (files["images"], files["label"], reader, num_samples) for c, files in self.dataset.items()}
         else:
-            tasks = {c: (keeper, c, files, reader, num_samples) for c, files in self.dataset.items()}
+            tasks = {c: (keeper, c, files, reader, num_samples, anew) for c, files in self.dataset.items()}
         results = map_cases(
             self.analyze_case if self._analyzes_itself else measure_case,
             tasks.items(),
@@ -210,13 +211,14 @@ def _inputs(files: Mapping[str, Any]) -> list[str]:
 
 
 def measure_case(
-    keeper: CaseKeeper, case: str, files: Mapping[str, Any], reader_writer_class: type, num_samples: int
+    keeper: CaseKeeper, case: str, files: Mapping[str, Any], reader_writer_class: type, num_samples: int, anew: bool
 ) -> CaseMeasurements:
     """Measure one case like ``analyze_case``, but leave out what the fingerprint does not need.
 
-    ``files`` has ``images`` (paths in channel order) and ``label``. A case that was measured before is not read again.
+    ``files`` has ``images`` (paths in channel order) and ``label``. A case that was measured before is not read again,
+    unless ``anew``.
     """
-    measured = keeper.recall(case, _inputs(files))
+    measured = None if anew else keeper.recall(case, _inputs(files))
     if measured is None:
         images, segmentation, spacing, relative_size = _read_cropped(
             files["images"], files["label"], reader_writer_class

@@ -52,6 +52,8 @@ class CaseKeeper:
 
     preprocessed_folder: str
     reader: str
+    channels: int
+    """Channels of a case; one that has others is not kept, since the data set is about to be refused."""
 
     @property
     def folder(self) -> str:
@@ -100,6 +102,8 @@ class CaseKeeper:
 
     def keep(self, case: str, inputs: Sequence[str], measured: MeasuredCase) -> None:
         """Write what was measured, then the record. Too many values are left out; the record says that it was done."""
+        if len(measured.foreground) != self.channels:
+            return
         made_from.forget_record(self.folder, case)
         numbers = {
             "shape": [int(n) for n in measured.shape],
