@@ -1,0 +1,91 @@
+"""Commands that are killed at random moments, and what they may leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import blosc2
+import nibabel
+import numpy as np
+
+from nnunetv2.records.files import read_pickle
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended: its exit status (negative: the signal), seconds, and what it printed."""
+
+    status: int
+    seconds: float
+    output: str
+
+
+def run(
+    command: Sequence[str], kill_after: float | None = None, env: Mapping[str, str] = {}, timeout: float = 300
+) -> Run:
+    """Run one of the package's commands; after ``kill_after`` seconds it and all its children get SIGKILL.
+
+    ``env`` is added to the environment of the test.
+    """
+    program = Path(sys.executable).parent / command[0]
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [str(program), *command[1:]],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout if kill_after is None else kill_after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        if kill_after is None:
+            raise AssertionError(f"{command} did not end within {timeout} s; it printed:\n{output}") from None
+    return Run(process.returncode, time.monotonic() - start, output)
+
+
+def unreadable_files(folder: Path) -> Iterator[str]:
+    """Files below ``folder`` under a final name that cannot be read in full, with the reason."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith(".tmp"):
+            try:
+                _read_in_full(path)
+            except Exception as error:
+                yield f"{path}: {type(error).__name__}: {error}"
+
+
+def _read_in_full(path: Path) -> None:
+    if path.name.endswith((".nii.gz", ".nii")):
+        np.asarray(nibabel.load(path).dataobj)
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".b2nd":
+        blosc2.open(str(path), mode="r")[:]
+    elif path.suffix in (".npz", ".pth"):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"its member {damaged} is damaged")
+    elif path.suffix == ".pkl":
+        read_pickle(path, ("collections", "defaultdict"))
+
+
+def content_of(folder: Path, *, without: Sequence[str] = ()) -> dict[str, bytes]:
+    """Relative path and bytes of all files below ``folder`` but those whose name contains one of ``without``."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part in path.name for part in without)
+    }
