@@ -41,6 +41,13 @@ class BaseReaderWriter(ABC):
     def write_seg(self, seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> None:
         """Write a label map (Z, Y, X) with the geometry in ``properties``, which came from a read of this class."""
 
+    def image_shape(self, image_fname: str) -> tuple[int, ...]:
+        """Shape (C, Z, Y, X) that ``read_images`` gives for this file alone, with the errors it raises.
+
+        Asked for when a reader is chosen. A reader that knows it from the header need not read the voxels.
+        """
+        return self.read_images((image_fname,))[0].shape
+
     @staticmethod
     def _check_all_same(input_list: Sequence[Any]) -> bool:
         """Whether all entries (numbers, or sequences of one length) agree, with the tolerance of ``np.allclose``."""

@@ -75,12 +75,12 @@ def determine_reader_writer_from_file_ending(
         chosen = load()
         if example_file is not None:
             try:
-                images, _ = chosen().read_images((example_file,))
+                shape = chosen().image_shape(example_file)
             except Exception as error:
                 failures.append(f"  {name}: {error}")
                 logger.debug("%s cannot read %s", name, example_file, exc_info=True)
                 continue
-            _warn_about_doubtful_stack(name, example_file, images.shape)
+            _warn_about_doubtful_stack(name, example_file, shape)
         if failures:
             logger.warning("%s is read with %s, because other readers failed:\n%s", example_file, name,
                            "\n".join(failures))  # fmt: skip

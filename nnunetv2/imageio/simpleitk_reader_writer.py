@@ -38,6 +38,14 @@ class SimpleITKIO(BaseReaderWriter):
         """See BaseReaderWriter. Files may be 2D, 3D, 4D (last axis is the channel) or have vector pixels."""
         return stack_channels([_read_file(path) for path in image_fnames])
 
+    def image_shape(self, image_fname: str) -> tuple[int, ...]:
+        """See BaseReaderWriter; 3D images of one channel are not read beyond their header."""
+        with reading(image_fname) as name:
+            information = _read_information(name)
+        if information.GetDimension() != 3 or information.GetNumberOfComponents() != 1:
+            return super().image_shape(image_fname)
+        return (1, *information.GetSize()[::-1])
+
     def read_seg(self, seg_fname: str) -> tuple[np.ndarray, dict[str, Any]]:
         """See BaseReaderWriter."""
         return label_map(_read_file(seg_fname))
@@ -52,6 +60,8 @@ class SimpleITKIOWithReorient(SimpleITKIO):
 
     ``properties["sitk_stuff"]`` holds the geometry after turning, and ``original_orientation`` as three letters.
     """
+
+    image_shape = BaseReaderWriter.image_shape  # turning changes the order of axes
 
     def read_images(self, image_fnames: Sequence[str], orientation: str = "RAS") -> tuple[np.ndarray, dict[str, Any]]:
         """See BaseReaderWriter; ``orientation`` names the directions in which the file's three axes shall grow."""

@@ -46,6 +46,12 @@ def test_an_image_is_float32_with_channel_and_three_axes_and_has_its_spacing(fmt
 
 
 @every_format
+def test_the_shape_known_before_reading_is_that_of_what_is_read(fmt, tmp_path):
+    path = fmt.image(tmp_path, voxels(fmt))
+    assert fmt.reader().image_shape(path) == read(fmt, path)[0].shape
+
+
+@every_format
 def test_axes_are_in_file_order_unless_the_reader_reorients(fmt, tmp_path):
     array = voxels(fmt)
     images, properties = read(fmt, fmt.image(tmp_path, array))
