@@ -38,16 +38,13 @@ def tree_memory_mib(root: psutil.Process) -> float:
         processes = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0.0
-    return sum(_pss_kib(process.pid) for process in processes) / 2**10
-
-
-def _pss_kib(pid: int) -> int:
-    """Proportional set size in KiB. The kernel adds up the mappings, so that sampling takes no core from the work."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # the process has ended, or belongs to somebody else
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total / 2**20
 
 
 def measure(
