@@ -19,7 +19,6 @@ from batchgeneratorsv2.transforms.noise.median_filter import MedianFilterTransfo
 from batchgeneratorsv2.transforms.noise.sharpen import SharpeningTransform
 from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform
 from batchgeneratorsv2.transforms.spatial.rot90 import Rot90Transform
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.spatial.transpose import TransposeAxesTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.pseudo2d import Convert2DTo3DTransform, Convert3DTo2DTransform
@@ -38,6 +37,7 @@ from nnunetv2.training.data_augmentation.default_pipeline import (
     sometimes,
     targets,
 )
+from nnunetv2.training.data_augmentation.spatial import SpatialTransform
 
 # Range of the scale factors, also used for the size of the patch to load.
 SCALE_RANGE = (0.7, 1.43)
