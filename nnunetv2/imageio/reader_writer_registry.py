@@ -97,7 +97,7 @@ def determine_reader_writer_from_file_ending(
 
 def recursive_find_reader_writer_by_name(rw_class_name: str) -> type[BaseReaderWriter]:
     """Reader class of that name, ours or one dropped into this package. Raises ClassNotFoundError (RuntimeError)."""
-    if rw_class_name in BUILTIN_READERS:
+    if isinstance(rw_class_name, str) and rw_class_name in BUILTIN_READERS:
         return _builtin_class(rw_class_name)
     folder = os.path.dirname(os.path.abspath(__file__))
     broken = ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnunetv2.errors import DatasetError
 from nnunetv2.records.files import PathLike, read_json
+from nnunetv2.records.plain_names import is_plain_name
 
 _KNOWN = (
     "channel_names",
@@ -30,6 +31,15 @@ def channel_names_of(mapping: Mapping[str, Any], source: str = "dataset.json") -
             f'{source}: channel_names is {names!r}; it must map every channel to a name, such as {{"0": "CT"}}'
         )
     return {str(key): str(value) for key, value in names.items()}
+
+
+def require_plain_ending(ending: Any, source: str) -> None:
+    """Raise DatasetError unless ``ending``, the file_ending of ``source``, is one: predictions are named by it."""
+    if not is_plain_name(ending) or not ending.startswith("."):
+        raise DatasetError(
+            f"{source}: file_ending is {ending!r}; it must be text with a leading dot, such as '.nii.gz', without "
+            "separators, since files are named by it"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +85,11 @@ class DatasetJson:
             raise DatasetError(
                 f'{source}: labels is {labels!r}; it must map names to values, such as {{"background": 0}}'
             )
-        if not isinstance(ending, str) or not ending.startswith("."):
-            raise DatasetError(
-                f"{source}: file_ending is {ending!r}; it must be text with a leading dot, such as '.nii.gz'"
-            )
+        require_plain_ending(ending, source)
+        cases = mapping.get("dataset")
+        foreign = [case for case in cases if not is_plain_name(case)] if isinstance(cases, Mapping) else []
+        if foreign:
+            raise DatasetError(f"{source}: dataset names the case {foreign[0]!r}; cases name files, without separators")
         reader = mapping.get("overwrite_image_reader_writer")
         number = mapping.get("numTraining")
         return cls(

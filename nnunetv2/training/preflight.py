@@ -11,6 +11,7 @@ import torch
 
 from nnunetv2.errors import DatasetError, MissingFileError, UsageError
 from nnunetv2.paths import nnUNet_preprocessed
+from nnunetv2.records.dataset_json import require_plain_ending
 from nnunetv2.records.files import read_json
 from nnunetv2.records.labels import require_visible_regions
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
@@ -40,7 +41,10 @@ def read_plans_and_dataset_json(dataset_name: str, plans_name: str) -> tuple[dic
             f"{path} does not exist. Plans there: {', '.join(others) or 'none'}. Choose one with -p, or run "
             f"nnUNetv2_plan_experiment -d {number}"
         )
-    return read_json(path), read_json(join(folder, DATASET_JSON))
+    dataset_json = read_json(join(folder, DATASET_JSON))
+    if isinstance(dataset_json, Mapping) and "file_ending" in dataset_json:
+        require_plain_ending(dataset_json["file_ending"], join(folder, DATASET_JSON))
+    return read_json(path), dataset_json
 
 
 def check_preprocessed_folder(

@@ -44,6 +44,8 @@ def recursive_find_python_class(
     A module that cannot be imported (a missing optional dependency, a syntax error) does not end the search; its error
     is raised only when no other module has the name.
     """
+    if not isinstance(class_name, str):  # files may hold anything in the place of a name
+        return None
     base = os.path.abspath(base_folder or folder)
     errors: list[tuple[str, Exception]] = []
     with _SEARCHING, _on_path(base, cleanup_imports_from_base_folder):

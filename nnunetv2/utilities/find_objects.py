@@ -39,7 +39,7 @@ def recursive_find_trainer_class_by_name(trainer_name: str) -> type:
                 folder, trainer_name, "", cleanup_imports_from_base_folder=True
             )
     if found is None:
-        way_out = why_absent(trainer_name) or (
+        way_out = (why_absent(trainer_name) if isinstance(trainer_name, str) else None) or (
             "Check the spelling (-tr), put its file into one of these folders, or name its folder in nnUNet_extTrainer"
         )
         raise ClassNotFoundError(

@@ -17,6 +17,7 @@ from nnunetv2.experiment_planning.plans_checks.values import (
     plain,
 )
 from nnunetv2.records.findings import suggestion
+from nnunetv2.records.plain_names import is_plain_name
 
 RESAMPLING_KINDS = ("data", "seg", "probabilities")
 
@@ -112,11 +113,7 @@ def _check_identifier(configuration: ResolvedConfiguration, report: Report) -> N
     key = "data_identifier"
     reason = "it must be the name of a folder, that of the preprocessed cases"
     remedy = f'Write text without slashes, such as "nnUNetPlans_{configuration.name}"'
-    _check_value(configuration, key, _is_folder_name, reason, remedy, report)
-
-
-def _is_folder_name(value: Any) -> bool:
-    return is_text(value) and not any(letter in value for letter in "/\\") and value not in (".", "..")
+    _check_value(configuration, key, is_plain_name, reason, remedy, report)
 
 
 def _check_channels(configuration: ResolvedConfiguration, report: Report) -> None:

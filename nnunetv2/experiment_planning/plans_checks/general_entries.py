@@ -9,6 +9,7 @@ from nnunetv2.experiment_planning.plans_checks.named_things import defined_names
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.values import is_integer, is_list_of, is_number, is_text, plain
 from nnunetv2.records.findings import suggestion
+from nnunetv2.records.plain_names import is_plain_name
 
 STATISTICS = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
 PER_CHANNEL = "foreground_intensity_properties_per_channel"
@@ -47,12 +48,12 @@ def check_named(
             report.add_missing(key, f"it names a {what} in {place}", "Add it, or plan again")
     elif not is_text(name):
         report.add(key, name, f"it must be the name of a {what} in {place}", "Write the name as text")
-    elif not exists_below(folder, name):
+    elif not exists_below(folder, name, what):
         report.add(
             key,
             name,
             f"{place} has no {what} of that name",
-            f"{suggestion(name, defined_names(folder))} A {what} of your own goes into a file in that folder",
+            f"{suggestion(name, defined_names(folder, what))} A {what} of your own goes into a file in that folder",
         )
 
 
@@ -65,6 +66,8 @@ def _check_names(plans: Mapping[str, Any], report: Report, plans_name: str | Non
             report.add_missing(key, "folders are named by it", f'Add "{key}": "{expected or "NAME"}"')
         elif not is_text(plans[key]):
             report.add(key, plans[key], "it must be text, folders are named by it", "Write the name in quotes")
+        elif not is_plain_name(plans[key]):
+            report.add(key, plans[key], "folders are named by it, so it must have no separators", "Write a plain name")
         elif expected is not None and plans[key] != expected:
             report.add(
                 key,

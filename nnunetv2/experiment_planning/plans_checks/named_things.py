@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nnunetv2
-from nnunetv2.errors import PlansError
+from nnunetv2.errors import ClassNotFoundError, PlansError
+from nnunetv2.utilities.class_kinds import require_class, require_function
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
-_DEFINITION = re.compile(r"^(?:class|def) +(\w+)", re.MULTILINE)
+_KINDS = {"class": "class", "function": "def"}
+_DEFINITION = {kind: re.compile(rf"^{word} +(\w+)", re.MULTILINE) for kind, word in _KINDS.items()}
 
 # Names in practically all plans; they need no look at torch, whose import takes seconds.
 _USUAL = re.compile(
@@ -19,22 +21,27 @@ _USUAL = re.compile(
 )
 
 
-def defined_names(folder: Sequence[str]) -> set[str]:
-    """Names defined at the top of the modules below a folder of the package, read from their text."""
+def defined_names(folder: Sequence[str], what: str = "class") -> set[str]:
+    """Names of classes or functions (``what``) at the top of the modules below that folder, read from their text."""
     root = Path(nnunetv2.__path__[0], *folder)
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in root.rglob("*.py"))
-    return {name for name in _DEFINITION.findall(text) if not name.startswith("_")}
+    return {name for name in _DEFINITION[what].findall(text) if not name.startswith("_")}
 
 
-def exists_below(folder: Sequence[str], name: str) -> bool:
-    """Whether plans find ``name`` in that folder of the package; users may have put files there."""
-    if name in defined_names(folder):
+def exists_below(folder: Sequence[str], name: str, what: str = "class") -> bool:
+    """Whether plans find a class or function ``name`` in that folder of the package; users may have put files there."""
+    if name in defined_names(folder, what):
         return True
     try:  # a name that a module imports, or makes in a way of its own
         package = ".".join(("nnunetv2", *folder))
-        return recursive_find_python_class(str(Path(nnunetv2.__path__[0], *folder)), name, package) is not None
-    except ImportError:
+        found = recursive_find_python_class(str(Path(nnunetv2.__path__[0], *folder)), name, package)
+        if what == "class":
+            require_class(found, name, "", ())
+        else:
+            require_function(found, name, "", ".".join(("nnunetv2", folder[0])))
+    except (ImportError, ClassNotFoundError):
         return False
+    return True
 
 
 def why_not_importable(dotted_name: str, entry: str) -> str | None:

@@ -17,7 +17,7 @@ import nnunetv2
 from nnunetv2.errors import ClassNotFoundError, ImageError
 from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import normalize_in_place
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization, normalize_in_place
 from nnunetv2.preprocessing.preprocessors.case_steps import (
     as_small_integers,
     classes_to_sample,
@@ -30,6 +30,7 @@ from nnunetv2.preprocessing.preprocessors.foreground_locations import ClassKey, 
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from nnunetv2.records.files import read_json
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2
+from nnunetv2.utilities.class_kinds import require_class
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets  # noqa: F401  others import it from here
@@ -210,6 +211,9 @@ class DefaultPreprocessor:
                 raise ClassNotFoundError(
                     f"the plans name the normalization {name!r} for channel {channel}, but no file in {folder} has it"
                 )
+            scheme = require_class(
+                scheme, name, f"the normalization of channel {channel} in the plans", ("run",), ImageNormalization
+            )
             normalizer = scheme(
                 use_mask_for_norm=configuration_manager.use_mask_for_norm[channel],
                 intensityproperties=foreground_intensity_properties_per_channel[str(channel)],

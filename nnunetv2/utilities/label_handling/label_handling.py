@@ -16,6 +16,7 @@ from nnunetv2.errors import ClassNotFoundError, LabelsError
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.records.label_values import LabelValues
 from nnunetv2.records.labels import Labels, Region
+from nnunetv2.utilities.class_kinds import require_class
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.helpers import softmax_helper_dim0
 
@@ -228,7 +229,9 @@ def get_labelmanager_class_from_plans(plans: Mapping[str, Any]) -> type[LabelMan
             f"the plans name the label manager {name!r}, which is not in nnunetv2/utilities/label_handling. "
             "Put its file there, or correct the entry label_manager"
         )
-    return found
+    return require_class(
+        found, name, "the plans entry label_manager", ("convert_logits_to_segmentation",), LabelManager
+    )
 
 
 def convert_labelmap_to_one_hot(

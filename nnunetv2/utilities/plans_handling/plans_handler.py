@@ -10,9 +10,18 @@ from typing import Any
 import nnunetv2
 from nnunetv2.errors import ClassNotFoundError, PlansError
 from nnunetv2.records.files import read_json
+from nnunetv2.records.plain_names import is_plain_name
 from nnunetv2.records.plans import plans_title, resolve_configuration, upgrade_configuration
+from nnunetv2.utilities.class_kinds import require_class
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from nnunetv2.utilities.label_handling.label_handling import LabelManager, get_labelmanager_class_from_plans
+
+# What a class is used for, by the entry that names it; classes need not have a base of ours.
+_METHODS = {
+    "preprocessor_name": ("run_case", "run_case_npy"),
+    "image_reader_writer": ("read_images", "read_seg", "write_seg"),
+    "experiment_planner_used": ("plan_experiment",),
+}
 
 
 def _find(folder: Sequence[str], name: str, entry: str) -> type:
@@ -23,7 +32,16 @@ def _find(folder: Sequence[str], name: str, entry: str) -> type:
             f"the plans entry {entry} is {name!r}, but nnunetv2/{'/'.join(folder)} has no class of that name. "
             "Correct the entry, or put the file with the class into that folder"
         )
-    return found
+    return require_class(found, name, f"the plans entry {entry}", _METHODS[entry])
+
+
+def _folder_name(name: Any, entry: str) -> str:
+    """``name`` when it may name a folder; plans come from others, and results are written below it."""
+    if not is_plain_name(name):
+        raise PlansError(
+            f"the plans entry {entry} is {name!r}; it names a folder, so it must be text without separators"
+        )
+    return name
 
 
 class ConfigurationManager:
@@ -52,7 +70,7 @@ class ConfigurationManager:
     @property
     def data_identifier(self) -> str:
         """Folder of the preprocessed cases below the preprocessed data set."""
-        return self._entry("data_identifier")
+        return _folder_name(self._entry("data_identifier"), "data_identifier")
 
     @property
     def preprocessor_name(self) -> str:
@@ -150,7 +168,8 @@ class ConfigurationManager:
     def next_stage_names(self) -> list[str] | None:
         """Configurations that take this one's segmentations as input, or None."""
         names = self.configuration.get("next_stage")
-        return [names] if isinstance(names, str) else names
+        names = [names] if isinstance(names, str) else names
+        return None if names is None else [_folder_name(name, "next_stage") for name in names]
 
     # Trainers written for v2.0 to v2.2 read the network by these names.
     UNet_class_name = property(lambda self: self.network_arch_class_name.rsplit(".", 1)[-1])
@@ -228,12 +247,12 @@ class PlansManager:
     @property
     def dataset_name(self) -> str:
         """Data set the plans were made for, such as Dataset004_Hippocampus."""
-        return self._entry("dataset_name")
+        return _folder_name(self._entry("dataset_name"), "dataset_name")
 
     @property
     def plans_name(self) -> str:
         """Name of the plans; part of the result folder's name."""
-        return self._entry("plans_name")
+        return _folder_name(self._entry("plans_name"), "plans_name")
 
     @property
     def original_median_spacing_after_transp(self) -> list[float]:
