@@ -7,6 +7,8 @@ computed at each access, so changing the environment after the import has an eff
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 
 # An axis is called low resolution when its spacing exceeds the others' by more than this factor
@@ -14,6 +16,8 @@ from math import ceil
 ANISO_THRESHOLD = 3
 
 _TRUE = ("true", "1", "t")
+
+_TRUST_VARIABLE = "nnUNet_trust_pickle"
 
 
 def integer_from_environment(name: str, default: int) -> int:
@@ -34,6 +38,29 @@ def switch_from_environment(name: str) -> bool | None:
     """True or False as set in environment variable ``name`` (true, 1 and t count as true), None when it is unset."""
     value = os.environ.get(name)
     return None if value is None else value.strip().lower() in _TRUE
+
+
+def trusts_pickles() -> bool:
+    """Whether checkpoints may hold any object, which lets them run code: inside ``trusting_pickles``.
+
+    An environment variable carries it, so that processes started meanwhile (one per GPU, say) read as this one does.
+    Whoever may set variables here may run code anyway.
+    """
+    return switch_from_environment(_TRUST_VARIABLE) is True
+
+
+@contextmanager
+def trusting_pickles(trust: bool = True) -> Iterator[None]:
+    """Accept any object in the checkpoints read meanwhile, as ``--trust-pickle`` does; without ``trust`` none."""
+    before = os.environ.pop(_TRUST_VARIABLE, None)
+    if trust:
+        os.environ[_TRUST_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_TRUST_VARIABLE, None)
+        if before is not None:
+            os.environ[_TRUST_VARIABLE] = before
 
 
 def cgroup_cpu_limit(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float | None:

@@ -30,6 +30,8 @@ RANKS = {
     "training.logging": 2,
     "training.checkpoint": 2,
     "training.restricted_loading": 2,
+    "training.checkpoint_archive": 2,
+    "training.slim_checkpoint": 2,
     "training.distributed": 2,
     "evaluation.metrics": 2,
     "postprocessing.components": 2,

@@ -59,3 +59,12 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 def add_no_progress_bar(parser: argparse.ArgumentParser, flag: str = "--no_pbar") -> None:
     """Add the switch that turns progress bars off (``--no_pbar`` or ``--disable_progress_bar``)."""
     parser.add_argument(flag, action="store_true", help="no progress bars (for log files)")
+
+
+def add_trust_pickle(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-pickle``; the command reads checkpoints inside ``configuration.trusting_pickles``."""
+    parser.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="also load checkpoints that hold more than tensors and plain values: those can run code on this machine",
+    )

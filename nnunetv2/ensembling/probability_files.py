@@ -8,6 +8,7 @@ size, at a resolution of 1/2048 near 1.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,6 +63,9 @@ class ProbabilityFile:
             self.shape, by_columns, self._dtype = _HEADERS[np.lib.format.read_magic(self._stream)](self._stream)
             if self._dtype.kind != "f" or len(self.shape) < 2:
                 raise ValueError(f"it holds an array of type {self._dtype} and shape {self.shape}")
+            held = archive.getinfo(_MEMBER).file_size - self._stream.tell()
+            if held != math.prod(self.shape) * self._dtype.itemsize:
+                raise ValueError(f"it holds {held:,} bytes for an array of shape {self.shape}")
             self._whole = iter(np.load(self.path)[PROBABILITIES]) if by_columns else None
             self._open = stack.pop_all()
 

@@ -11,9 +11,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nnunetv2.cli.arguments import add_device, add_executor, add_no_progress_bar, add_verbose, command_parser, fold
+from nnunetv2.cli.arguments import (
+    add_device,
+    add_executor,
+    add_no_progress_bar,
+    add_trust_pickle,
+    add_verbose,
+    command_parser,
+    fold,
+)
 from nnunetv2.cli.commands import command
 from nnunetv2.cli.logs import configure_logging
+from nnunetv2.configuration import trusting_pickles
 from nnunetv2.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +102,7 @@ def _add_prediction_flags(
         help="of products in the network; default: fp16 on CUDA, else f32. bf16 on a CPU: allowed where it is faster",
     )
     add_executor(parser)
+    add_trust_pickle(parser)
 
 
 def predict_parser() -> argparse.ArgumentParser:
@@ -230,7 +240,8 @@ def _predict(args: argparse.Namespace, model_folder: str) -> None:
     predictor = _make_predictor(args)
     from nnunetv2.utilities.executors import work_on
 
-    predictor.initialize_from_trained_model_folder(model_folder, args.f, checkpoint_name=args.chk)
+    with trusting_pickles(args.trust_pickle):
+        predictor.initialize_from_trained_model_folder(model_folder, args.f, checkpoint_name=args.chk)
     with work_on(args.executor), _engine_prepared_beside(predictor if args.executor is None else None):
         predictor.predict_from_files(
             args.i,

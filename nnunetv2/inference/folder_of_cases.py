@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2.cli.arguments import command_parser, fold
+from nnunetv2.cli.arguments import add_trust_pickle, command_parser, fold
 from nnunetv2.cli.commands import command
+from nnunetv2.configuration import trusting_pickles
 from nnunetv2.errors import DatasetError, MissingFileError, WorkerError
 from nnunetv2.inference.predictor_process import ModelChoice, PredictorProcess
 from nnunetv2.records.layout import files_with_ending
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="auto: cuda if there is one, else cpu"
     )
+    add_trust_pickle(parser)
     return parser
 
 
@@ -123,7 +125,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         mirroring=not args.disable_tta,
         device=args.device,
     )
-    raise_if_any(predict_folder(args.i, args.o, choice, args.continue_prediction))
+    with trusting_pickles(args.trust_pickle):
+        failures = predict_folder(args.i, args.o, choice, args.continue_prediction)
+    raise_if_any(failures)
 
 
 if __name__ == "__main__":

@@ -126,16 +126,16 @@ class LogitsPredictor:
         plans_manager = PlansManager(plans)
         parameters: list[Mapping[str, torch.Tensor]] = []
         for fold in model_folder.selected_folds(model_training_output_dir, use_folds, checkpoint_name):
+            path = model_folder.checkpoint_path(model_training_output_dir, fold, checkpoint_name)
             content = model_folder.read_fold(model_training_output_dir, fold, checkpoint_name)
             if not parameters:
                 first = content
-                trainer = patchable.find_trainer(first.trainer_name)
+                trainer = patchable.find_trainer(first.trainer_name, named_in=path)
                 own_network = trainer.build_network_architecture is not default_network
                 file = join(model_training_output_dir, PLANS_JSON)
                 check_before_work(plans, file, [first.configuration_name], "predict", dataset_json, own_network)
                 configuration_manager = plans_manager.get_configuration(first.configuration_name)
                 network = _build(trainer, plans_manager, configuration_manager, dataset_json)
-            path = model_folder.checkpoint_path(model_training_output_dir, fold, checkpoint_name)
             parameters.append(model_folder.weights_for(network, content.weights, path))
         network_calls.load_weights(network, parameters[0])
         self.manual_initialization(

@@ -10,8 +10,10 @@ from typing import Any
 
 from nnunetv2.errors import FileContentError, MissingFileError, UsageError
 from nnunetv2.records import layout
+from nnunetv2.records.dataset_json import require_plain_ending
 from nnunetv2.records.files import PathLike, read_json
 from nnunetv2.training.checkpoint import match_state_dict_prefixes, read_checkpoint, require_matching_state_dict
+from nnunetv2.training.slim_checkpoint import ENDING as SLIM_ENDING
 
 Folds = Sequence[int | str] | int | str | None
 
@@ -30,7 +32,7 @@ def found_checkpoints(model_folder: PathLike) -> dict[str, list[str]]:
     """Fold folders of a model (sorted) to the names of the checkpoints in them."""
     folds = sorted(name for name in os.listdir(model_folder) if name.startswith("fold_"))
     return {
-        fold: sorted(name for name in os.listdir(join(model_folder, fold)) if name.endswith(".pth"))
+        fold: sorted(name for name in os.listdir(join(model_folder, fold)) if name.endswith((".pth", SLIM_ENDING)))
         for fold in folds
         if isdir(join(model_folder, fold))
     }
@@ -49,7 +51,8 @@ def detect_folds(model_folder: PathLike, checkpoint_name: str = layout.CHECKPOIN
     Raises MissingFileError saying which folds and checkpoints exist when there is none.
     """
     _require_folder(model_folder)
-    names = [fold for fold, checkpoints in found_checkpoints(model_folder).items() if checkpoint_name in checkpoints]
+    wanted = {checkpoint_name, slim_name(checkpoint_name)}
+    names = [fold for fold, checkpoints in found_checkpoints(model_folder).items() if wanted & set(checkpoints)]
     folds = sorted(int(name[len("fold_") :]) for name in names if name[len("fold_") :].isdigit())
     if not folds:
         raise MissingFileError(
@@ -87,13 +90,29 @@ def selected_folds(
 
 
 def checkpoint_path(model_folder: PathLike, fold: int | str, checkpoint_name: str) -> str:
-    """Path of one fold's checkpoint."""
-    return join(model_folder, layout.fold_folder_name(fold), checkpoint_name)
+    """Path of one fold's checkpoint; of the slim one of that name where there is no other."""
+    path = join(model_folder, layout.fold_folder_name(fold), checkpoint_name)
+    slim = slim_name(path)
+    return slim if not isfile(path) and isfile(slim) else path
+
+
+def slim_name(name: str) -> str:
+    """The name of a checkpoint as ``--slim`` exports it: ``checkpoint_final.safetensors``."""
+    return name.removesuffix(".pth") + SLIM_ENDING if name.endswith(".pth") else name
 
 
 def read_documents(model_folder: PathLike) -> tuple[dict, dict]:
-    """Contents of plans.json and dataset.json."""
-    return read_json(join(model_folder, layout.PLANS_JSON)), read_json(join(model_folder, layout.DATASET_JSON))
+    """Contents of plans.json and dataset.json.
+
+    Raises DatasetError when the file ending in the latter is none; segmentations are named by it.
+    """
+    path = join(model_folder, layout.DATASET_JSON)
+    plans, dataset_json = read_json(join(model_folder, layout.PLANS_JSON)), read_json(path)
+    if not isinstance(dataset_json, Mapping):
+        raise FileContentError(f"{path} holds {type(dataset_json).__name__}, not an object with keys")
+    if "file_ending" in dataset_json:
+        require_plain_ending(dataset_json["file_ending"], path)
+    return plans, dataset_json
 
 
 def read_fold(model_folder: PathLike, fold: int | str, checkpoint_name: str) -> FoldWeights:
@@ -107,10 +126,17 @@ def read_fold(model_folder: PathLike, fold: int | str, checkpoint_name: str) -> 
     if missing:
         raise FileContentError(f"{path} has no {', '.join(missing)}; it is not a checkpoint of a trained model")
     axes = content.get("inference_allowed_mirroring_axes")
+    arguments = content["init_args"]
+    name = arguments.get("configuration") if isinstance(arguments, Mapping) else None
+    for what, value in (("trainer_name", content["trainer_name"]), ("init_args.configuration", name)):
+        if not isinstance(value, str):
+            raise FileContentError(f"{path}: {what} is {value!r}, it must be text; it is not a usable checkpoint")
+    if axes is not None and not all(axis in (0, 1, 2) for axis in axes):
+        raise FileContentError(f"{path}: inference_allowed_mirroring_axes is {axes!r}, known are 0, 1 and 2")
     return FoldWeights(
         weights=content["network_weights"],
         trainer_name=content["trainer_name"],
-        configuration_name=content["init_args"]["configuration"],
+        configuration_name=name,
         mirroring_axes=None if axes is None else tuple(int(axis) for axis in axes),
     )
 

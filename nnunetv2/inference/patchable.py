@@ -11,6 +11,7 @@ from os.path import join
 from types import ModuleType
 
 import nnunetv2
+from nnunetv2.errors import ClassNotFoundError
 from nnunetv2.utilities import find_class_by_name
 
 
@@ -21,10 +22,11 @@ def names() -> ModuleType:
     return predict_from_raw_data
 
 
-def find_trainer(trainer_name: str) -> type:
+def find_trainer(trainer_name: str, named_in: str | None = None) -> type:
     """The trainer class of that name, through whichever of the two search functions somebody replaced.
 
     ``recursive_find_python_class`` was the one that counted until v2.7; it is asked first when it has been replaced.
+    Raises ClassNotFoundError; the message begins with ``named_in``, the checkpoint that has the name.
     """
     facade = names()
     older_search = facade.recursive_find_python_class
@@ -33,4 +35,7 @@ def find_trainer(trainer_name: str) -> type:
         found = older_search(folder, trainer_name, "nnunetv2.training.nnUNetTrainer")
         if found is not None:
             return found
-    return facade.recursive_find_trainer_class_by_name(trainer_name)
+    try:
+        return facade.recursive_find_trainer_class_by_name(trainer_name)
+    except ClassNotFoundError as error:
+        raise ClassNotFoundError(f"{named_in}: {error}" if named_in else str(error)) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from nnunetv2.configuration import trusting_pickles, trusts_pickles
 from nnunetv2.inference import patchable
 from nnunetv2.inference.predictor import nnUNetPredictor
 from nnunetv2.utilities.executors import map_cases
@@ -34,6 +35,7 @@ class ModelOnWorker:
     probability_format: str
     max_memory: float | None
     max_device_memory: float | None
+    trust_pickles: bool = False
 
 
 class WorkersPredictor(nnUNetPredictor):
@@ -55,6 +57,7 @@ class WorkersPredictor(nnUNetPredictor):
         self._worker_device = worker_device
         self._everything_on_device = perform_everything_on_device
         self._model: tuple[str, tuple[int | str, ...], str] | None = None
+        self._trust_pickles = False
 
     def initialize_from_trained_model_folder(
         self,
@@ -65,6 +68,7 @@ class WorkersPredictor(nnUNetPredictor):
         """Load the model here, so that what is wrong with it shows before any worker is asked."""
         super().initialize_from_trained_model_folder(model_training_output_dir, use_folds, checkpoint_name)
         self._model = abspath(model_training_output_dir), tuple(use_folds), checkpoint_name
+        self._trust_pickles = trusts_pickles()
 
     def _predict_cases(
         self,
@@ -91,6 +95,7 @@ class WorkersPredictor(nnUNetPredictor):
             probability_format=self.probability_format,
             max_memory=self.max_memory,
             max_device_memory=self.max_device_memory,
+            trust_pickles=self._trust_pickles,
         )
         names = [None] * len(images) if names is None else names
         cases = []
@@ -132,7 +137,8 @@ def _loaded(model: ModelOnWorker) -> nnUNetPredictor:
         max_memory=model.max_memory,
         max_device_memory=model.max_device_memory,
     )
-    predictor.initialize_from_trained_model_folder(model.folder, model.folds, checkpoint_name=model.checkpoint)
+    with trusting_pickles(model.trust_pickles):
+        predictor.initialize_from_trained_model_folder(model.folder, model.folds, checkpoint_name=model.checkpoint)
     return predictor
 
 

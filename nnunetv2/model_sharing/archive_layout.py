@@ -15,6 +15,8 @@ CROSSVAL_RESULTS_PREFIX = "crossval_results_folds_"
 INFERENCE_FILES = ("inference_information.json", "inference_instructions.txt", "inference_information.txt")
 RESULT_FILES = ("summary.json", "postprocessing.pkl", "postprocessing.json")
 
+CHECKPOINT_ENDINGS = (".pth", ".safetensors")
+
 DATASET_FOLDER = re.compile(r"Dataset\d{3,}_[^/]+")
 _MODEL = r"[^/]+__[^/]+__[^/]+"
 _FOLD = r"fold_(?:\d+|all)"
@@ -23,7 +25,7 @@ _RESULT = rf"(?:[^/]+\.json|postprocessing\.pkl|{_IMAGE})"
 _PATTERNS = (
     "|".join(re.escape(name) for name in INFERENCE_FILES),
     rf"{_MODEL}/[^/]+\.json",
-    rf"{_MODEL}/{_FOLD}/[^/]+\.(?:pth|json|png|pdf|txt)",
+    rf"{_MODEL}/{_FOLD}/[^/]+\.(?:pth|safetensors|json|png|pdf|txt)",
     rf"{_MODEL}/{_FOLD}/validation/{_RESULT}",
     rf"(?:{_MODEL}/{CROSSVAL_RESULTS_PREFIX}[^/]+|{ENSEMBLES}/[^/]+)/(?:postprocessed/)?{_RESULT}",
 )
@@ -65,7 +67,7 @@ def missing_parts(names: set[str]) -> list[str]:
         if re.fullmatch(_MODEL, parts[0]) and len(parts) > 1:
             folds = models.setdefault(parts[0], {})
             if re.fullmatch(_FOLD, parts[1]):
-                has_checkpoint = len(parts) == 3 and parts[2].endswith(".pth")
+                has_checkpoint = len(parts) == 3 and parts[2].endswith(CHECKPOINT_ENDINGS)
                 folds[parts[1]] = folds.get(parts[1], False) or has_checkpoint
     if not models:
         return ["there is no model in it (a folder TRAINER__PLANS__CONFIGURATION)"]

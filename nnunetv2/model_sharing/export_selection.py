@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from os.path import isdir, isfile, join
+from os.path import basename, isdir, isfile, join
 from typing import NamedTuple
 
 from nnunetv2.errors import MissingFileError, UsageError
-from nnunetv2.inference.model_folder import selected_folds
+from nnunetv2.inference.model_folder import checkpoint_path, selected_folds
 from nnunetv2.model_sharing.archive_layout import (
+    CHECKPOINT_ENDINGS,
     CROSSVAL_RESULTS_PREFIX,
     ENSEMBLES,
     INFERENCE_FILES,
@@ -38,7 +39,7 @@ class SharedFile(NamedTuple):
     @property
     def is_checkpoint(self) -> bool:
         """Whether it holds weights."""
-        return self.name.endswith(".pth")
+        return self.name.endswith(CHECKPOINT_ENDINGS)
 
 
 def existing_models(dataset_folder: str, identifiers: Sequence[str], strict: bool) -> list[str]:
@@ -79,7 +80,7 @@ def files_of_model(
     names += _optional(folder, layout.FINGERPRINT_JSON)
     for fold in folds:
         part = layout.fold_folder_name(fold)
-        names += [f"{part}/{checkpoint}" for checkpoint in checkpoints]
+        names += [f"{part}/{basename(checkpoint_path(folder, fold, checkpoint))}" for checkpoint in checkpoints]
         names += _optional(folder, f"{part}/{layout.PROGRESS_PNG}")
         names += _if_there(folder, f"{part}/network_architecture.pdf")
         names += _if_there(folder, f"{part}/{layout.DEBUG_JSON}") if with_debug else []
@@ -104,6 +105,19 @@ def files_of_ensembles(dataset_folder: str, models: Sequence[str], with_predicti
         if set(members) <= set(models):
             names += _result_files(dataset_folder, f"{ENSEMBLES}/{ensemble}", with_predictions)
     return _below(dataset_folder, names)
+
+
+def needed_for_prediction(files: Sequence[SharedFile]) -> list[SharedFile]:
+    """Those of ``files`` that predicting and post-processing read; pickles only where there is no JSON."""
+    names = {file.name for file in files}
+    kept = (layout.PLANS_JSON, layout.DATASET_JSON, layout.POSTPROCESSING_JSON, *INFERENCE_FILES)
+
+    def needed(file: SharedFile) -> bool:
+        folder, _, name = file.name.rpartition("/")
+        lonely_pickle = name == layout.POSTPROCESSING_PKL and f"{folder}/{layout.POSTPROCESSING_JSON}" not in names
+        return file.is_checkpoint or name in kept or lonely_pickle
+
+    return [file for file in files if needed(file)]
 
 
 def files_about_inference(dataset_folder: str) -> list[SharedFile]:

@@ -40,33 +40,41 @@ def download_and_install_from_url(
     sha256: str | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
     show_progress: bool = False,
+    allow_http: bool = False,
+    slim_as_pth: bool = False,
 ) -> list[str]:
     """Download a zip file made with nnUNetv2_export_model_to_zip, install it and return the model folders.
 
     Only https addresses are accepted, after redirections as well (http for this machine itself). With ``sha256`` (64
-    hexadecimal digits) any other file is refused. ``max_bytes`` limits the download. The file is kept in a private
-    folder below ``nnUNet_results`` meanwhile and removed in any case.
+    hexadecimal digits) any other file is refused; then ``allow_http`` accepts http, too. ``max_bytes`` limits the
+    download. The file is kept in a private folder below ``nnUNet_results`` meanwhile and removed in any case.
+    ``slim_as_pth``: see ``install_model_from_zip_file``.
 
     Raises UsageError, DownloadError (an OSError), and the errors of ``install_model_from_zip_file``.
     """
-    require_secure(url)
+    if allow_http and sha256 is None:
+        raise UsageError("--allow-http needs --sha256 (sha256=...), since what comes by http may have been changed")
+    require_secure(url, allow_http)
     with private_folder(nnUNet_results.require(), prefix=".download_") as private:
         path = private / "model.zip"
-        digest = download(url, path, max_bytes=max_bytes, show_progress=show_progress, sha256=sha256)
+        digest = download(
+            url, path, max_bytes=max_bytes, show_progress=show_progress, sha256=sha256, allow_http=allow_http
+        )
         logger.info("Downloaded %s (%.1f MB, sha256 %s)", url, path.stat().st_size / 1e6, digest)
-        return install_model_from_zip_file(path, overwrite, source=url)
+        return install_model_from_zip_file(path, overwrite, source=url, slim_as_pth=slim_as_pth)
 
 
-def require_secure(url: str) -> None:
-    """Raise UsageError unless ``url`` is https, or http on this machine."""
+def require_secure(url: str, allow_http: bool = False) -> None:
+    """Raise UsageError unless ``url`` is https, or http on this machine; with ``allow_http`` http anywhere."""
     parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
+    if parts.scheme in (("https", "http") if allow_http else ("https",)) and parts.hostname:
         return
     if parts.scheme == "http" and parts.hostname in _LOOPBACK:
         return
     raise UsageError(
         f"{url!r} is not downloaded from: only https addresses are, since others can be tampered with on the way. "
-        "Download the file yourself and use nnUNetv2_install_pretrained_model_from_zip"
+        "Download the file yourself and use nnUNetv2_install_pretrained_model_from_zip, or state its checksum with "
+        "--sha256 and allow http with --allow-http"
     )
 
 
@@ -77,6 +85,7 @@ def download(
     sha256: str | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
     show_progress: bool = False,
+    allow_http: bool = False,
 ) -> str:
     """Save the content of ``url`` in ``target`` and return its SHA-256. Servers need not state a length.
 
@@ -85,7 +94,7 @@ def download(
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"sha256 is {sha256!r}; it must have 64 hexadecimal digits, as sha256sum prints them")
     with atomic_path(target) as temporary:
-        digest = _fetch(url, temporary, max_bytes, show_progress)
+        digest = _fetch(url, temporary, max_bytes, show_progress, allow_http)
         if sha256 is not None and digest != sha256.lower():
             raise DownloadError(
                 f"{url} was not installed: its SHA-256 is {digest}, expected is {sha256.lower()}. The file was changed "
@@ -94,9 +103,9 @@ def download(
     return digest
 
 
-def _fetch(url: str, target: Path, max_bytes: int, show_progress: bool) -> str:
+def _fetch(url: str, target: Path, max_bytes: int, show_progress: bool, allow_http: bool) -> str:
     try:
-        with _opener(url).open(url, timeout=_TIMEOUT_SECONDS) as response, open(target, "xb") as stream:
+        with _opener(url, allow_http).open(url, timeout=_TIMEOUT_SECONDS) as response, open(target, "xb") as stream:
             stated = response.headers.get("Content-Length")
             total = int(stated) if stated and stated.isdigit() else None
             if total is not None and total > max_bytes:
@@ -111,8 +120,8 @@ def _fetch(url: str, target: Path, max_bytes: int, show_progress: bool) -> str:
     return digest
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    handlers: list[Any] = [_SecureRedirects()]
+def _opener(url: str, allow_http: bool) -> urllib.request.OpenerDirector:
+    handlers: list[Any] = [_SecureRedirects(allow_http)]
     if urlsplit(url).hostname in _LOOPBACK:
         handlers.append(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine
     return urllib.request.build_opener(*handlers)
@@ -136,8 +145,11 @@ def _copy(
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a redirection only to where a download may start; never from elsewhere to this machine."""
 
+    def __init__(self, allow_http: bool = False):
+        self._allow_http = allow_http
+
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        require_secure(newurl)
+        require_secure(newurl, self._allow_http)
         if urlsplit(newurl).hostname in _LOOPBACK and urlsplit(req.full_url).hostname not in _LOOPBACK:
             raise UsageError(f"{req.full_url} redirects to {newurl} on this machine; this is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

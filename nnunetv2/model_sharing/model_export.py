@@ -6,11 +6,11 @@ import logging
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os.path import exists, isdir, join
-from typing import Any
 
-from nnunetv2.errors import FileContentError, MissingFileError, UsageError
+from nnunetv2.errors import MissingFileError, UsageError
+from nnunetv2.inference.model_folder import slim_name
 from nnunetv2.model_sharing.export_selection import (
     Folds,
     SharedFile,
@@ -18,19 +18,21 @@ from nnunetv2.model_sharing.export_selection import (
     files_about_inference,
     files_of_ensembles,
     files_of_model,
+    needed_for_prediction,
 )
 from nnunetv2.paths import nnUNet_results
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.layout import CHECKPOINT_FINAL, model_identifier
 from nnunetv2.training.checkpoint import read_checkpoint, write_checkpoint
+from nnunetv2.training.slim_checkpoint import for_use, is_slim, write_slim
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
 logger = logging.getLogger(__name__)
 
 # Weights hardly shrink however hard one tries; the fastest level takes a third of the time of the default.
 _COMPRESSION_LEVEL = 1
-# What prediction and -pretrained_weights read; the rest serves to go on training.
-_KEYS_FOR_USE = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
+
+AddCheckpoint = Callable[[zipfile.ZipFile, str, str], None]
 
 
 def export_pretrained_model(
@@ -47,6 +49,7 @@ def export_pretrained_model(
     *,
     weights_only: bool = False,
     include_debug: bool = False,
+    slim: bool = False,
 ) -> None:
     """Write the models of one trainer and plans for some ``configurations`` of a data set to ``output_file``.
 
@@ -57,6 +60,8 @@ def export_pretrained_model(
     export_crossval_predictions : also the segmentations of validation cases (not their probabilities).
     weights_only : leave the state of the optimizer out of the checkpoints: about half the size, good for prediction
         and as pretrained weights, but the training cannot be continued.
+    slim : only what prediction reads, with the weights as ``checkpoint_*.safetensors``: the smallest file, without any
+        pickle, which only this package installs.
     include_debug : also debug.json, which names the machine and the folders of the training.
 
     The file is complete or does not appear. Raises MissingFileError for what is missing, UsageError when the file
@@ -67,6 +72,10 @@ def export_pretrained_model(
         raise UsageError(f"{output_file} exists already; choose another file, or replace it with --overwrite")
     if not (configurations and folds and save_checkpoints):
         raise UsageError("nothing to export: name at least one configuration (-c), fold (-f) and checkpoint (-chk)")
+    if slim and (weights_only or include_debug or export_crossval_predictions):
+        raise UsageError(
+            "--slim holds weights only, so it does not go with --weights_only, --debug_json, --exp_cv_preds"
+        )
     dataset_name = str(maybe_convert_to_dataset_name(dataset_name_or_id))
     folder = join(nnUNet_results, dataset_name)
     if not isdir(folder):
@@ -79,11 +88,18 @@ def export_pretrained_model(
             folder, model, folds, save_checkpoints, export_crossval_predictions, with_debug=include_debug
         )
     files += files_of_ensembles(folder, models, export_crossval_predictions) + files_about_inference(folder)
-    _write_archive(output_file, dataset_name, files, weights_only)
+    if slim:
+        files = needed_for_prediction(files)
+    _write_archive(
+        output_file, dataset_name, files, _add_slim if slim else _add_without_training_state if weights_only else None
+    )
     logger.info("%s: %s (%.1f MB)", output_file, ", ".join(models), os.path.getsize(output_file) / 1e6)
 
 
-def _write_archive(output_file: str, dataset_name: str, files: Sequence[SharedFile], weights_only: bool) -> None:
+def _write_archive(
+    output_file: str, dataset_name: str, files: Sequence[SharedFile], add_reduced: AddCheckpoint | None
+) -> None:
+    """``add_reduced`` puts a checkpoint into the archive in another form; None: all files as they are."""
     with (
         atomic_path(output_file) as temporary,
         zipfile.ZipFile(
@@ -92,8 +108,8 @@ def _write_archive(output_file: str, dataset_name: str, files: Sequence[SharedFi
     ):
         for file in files:
             name = f"{dataset_name}/{file.name}"
-            if weights_only and file.is_checkpoint:
-                _add_without_training_state(archive, file.source, name)
+            if add_reduced and file.is_checkpoint and not is_slim(file.source):
+                add_reduced(archive, file.source, name)
             else:
                 archive.write(file.source, name)
 
@@ -105,14 +121,8 @@ def _add_without_training_state(archive: zipfile.ZipFile, checkpoint: str, name:
         archive.write(reduced, name)
 
 
-def for_use(checkpoint: Mapping[str, Any], source: PathLike) -> dict[str, Any]:
-    """The entries of a checkpoint that prediction and fine-tuning need.
-
-    Raises FileContentError naming ``source`` when one is missing.
-    """
-    missing = [key for key in _KEYS_FOR_USE if key not in checkpoint]
-    if missing:
-        raise FileContentError(
-            f"{os.fspath(source)} has no {', '.join(missing)}; it is no checkpoint of a trained model"
-        )
-    return {key: checkpoint[key] for key in _KEYS_FOR_USE}
+def _add_slim(archive: zipfile.ZipFile, checkpoint: str, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        slim = slim_name(join(folder, os.path.basename(checkpoint)))
+        write_slim(slim, read_checkpoint(checkpoint), checkpoint)
+        archive.write(slim, slim_name(name))

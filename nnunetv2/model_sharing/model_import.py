@@ -13,6 +13,7 @@ from pathlib import Path
 from nnunetv2.errors import FileContentError, MissingFileError, UsageError
 from nnunetv2.model_sharing.archive_checks import ArchiveContents, ArchiveLimits, check_archive, open_archive
 from nnunetv2.model_sharing.archive_layout import ENSEMBLES, INFERENCE_FILES, unit_of
+from nnunetv2.model_sharing.unpacked_checkpoints import check_checkpoints, rewrite_slim
 from nnunetv2.paths import nnUNet_results
 from nnunetv2.records.files import PathLike, read_json
 from nnunetv2.records.folders import private_folder
@@ -31,14 +32,16 @@ def install_model_from_zip_file(
     *,
     limits: ArchiveLimits = _DEFAULT_LIMITS,
     source: str | None = None,
+    slim_as_pth: bool = False,
 ) -> list[str]:
     """Install the models in ``zip_file`` below ``nnUNet_results`` and return their folders.
 
     A model that exists already is an error, or is replaced as a whole with ``overwrite``; models with other names stay.
     ``source`` names the file in messages (default: its path). Either everything is installed or nothing.
+    ``slim_as_pth`` writes checkpoints of a slim archive as ``.pth``, which nnU-Net v2 of others reads.
 
-    Raises MissingFileError, FileContentError for an archive that is damaged, not a model, or not safe to unpack, and
-    UsageError when a model exists.
+    Raises MissingFileError, FileContentError for an archive that is damaged, not a model, or not safe to unpack or to
+    load, and UsageError when a model exists.
     """
     results = Path(nnUNet_results.require())
     source = source or os.fspath(zip_file)
@@ -55,6 +58,9 @@ def install_model_from_zip_file(
             _require_space(private, contents.total_bytes, source)
             _unpack(archive, contents, unpacked, source)
             _check_documents(contents, unpacked, source)
+            check_checkpoints(contents, unpacked, source)
+            if slim_as_pth:
+                rewrite_slim(unpacked)
             _move_into_place(unpacked, target, private / "replaced", overwrite)
     _warn_about_other_datasets(contents.dataset_name)
     models = [str(target / unit) for unit in contents.units if "__" in unit and not unit.startswith(ENSEMBLES)]
@@ -89,6 +95,8 @@ def _unpack(archive: zipfile.ZipFile, contents: ArchiveContents, folder: Path, s
         try:
             with archive.open(info) as packed, open(target, "xb") as stream:
                 shutil.copyfileobj(packed, stream, _CHUNK)
+                if stream.tell() != info.file_size:
+                    raise EOFError(f"it unpacks to {stream.tell():,} bytes, stated are {info.file_size:,}")
                 stream.flush()
                 os.fsync(stream.fileno())
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnunetv2.cli.arguments import command_parser, fold
+from nnunetv2.cli.arguments import add_trust_pickle, command_parser, fold
 from nnunetv2.cli.commands import command
+from nnunetv2.configuration import trusting_pickles
 
 
 @command
@@ -26,6 +27,7 @@ def export_onnx_entry_point(argv: Sequence[str] | None = None) -> None:
         "-f", nargs="+", type=fold, default=None, help="folds, one file each; 'all' is one too; default: those numbered"
     )
     parser.add_argument("-chk", type=str, default="checkpoint_final.pth", help="file name of the checkpoints")
+    add_trust_pickle(parser)
     args = parser.parse_args(argv)
     if (args.m is None) == (args.d is None) or (args.d is None) != (args.c is None):
         parser.error("name the model either with -m, or with -d and -c")
@@ -34,4 +36,5 @@ def export_onnx_entry_point(argv: Sequence[str] | None = None) -> None:
     from nnunetv2.utilities.file_path_utilities import get_output_folder
 
     folder = args.m or get_output_folder(args.d, args.tr, args.p, args.c)
-    export_onnx(folder, args.o, args.f, args.chk)
+    with trusting_pickles(args.trust_pickle):
+        export_onnx(folder, args.o, args.f, args.chk)

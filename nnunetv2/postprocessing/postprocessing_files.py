@@ -38,22 +38,31 @@ def _means(summary: Mapping[str, Any]) -> dict[str, Any]:
 def read_postprocessing(path: PathLike, known: Sequence[Callable]) -> Chain:
     """Functions and their keyword arguments from a ``.pkl`` or ``.json`` file.
 
-    A JSON file of the same name beside a pickle is preferred. Only functions in ``known`` are accepted, and nothing in
-    the file is executed. Raises MissingFileError or FileContentError, naming the file.
+    A JSON file of the same name beside a pickle is preferred, and does where the pickle was left out. Only functions in
+    ``known`` are accepted, and nothing in the file is executed. Raises MissingFileError or FileContentError, naming the
+    file.
     """
     path = os.fspath(path)
-    if not path.endswith(".json"):
-        beside = os.path.splitext(path)[0] + ".json"
-        if not (isfile(path) and isfile(beside) and _FUNCTIONS in read_json(beside)):
-            return _checked(read_pickle(path, *((f.__module__, f.__name__) for f in known)), known, path)
-        path = beside
-    content = read_json(path)
-    if not isinstance(content, dict):
-        return _checked(content, known, path)
     by_name = {function.__name__: function for function in known}
-    names = content.get(_FUNCTIONS)
-    functions = [by_name.get(name, name) for name in names] if isinstance(names, list) else None
-    return _checked((functions, content.get(_KWARGS)), known, path)
+    content: Any
+    beside = os.path.splitext(path)[0] + ".json"
+    if not path.endswith(".json") and _is_chain(beside):
+        path = beside
+    if path.endswith(".json"):
+        content = read_json(path)
+        content = (content.get(_FUNCTIONS), content.get(_KWARGS)) if isinstance(content, dict) else content
+    else:
+        # The pickle refers to functions; in their place come names, which cannot be called while it is read.
+        content = read_pickle(path, stand_ins={(f.__module__, f.__name__): f.__name__ for f in known})
+    if isinstance(content, (tuple, list)) and len(content) == 2 and isinstance(content[0], list):
+        functions = [by_name.get(name, name) if isinstance(name, str) else name for name in content[0]]
+        content = functions, content[1]
+    return _checked(content, known, path)
+
+
+def _is_chain(path: str) -> bool:
+    content = read_json(path) if isfile(path) else None
+    return isinstance(content, dict) and _FUNCTIONS in content
 
 
 def _checked(content: Any, known: Sequence[Callable], path: str) -> Chain:

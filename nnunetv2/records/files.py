@@ -10,7 +10,7 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,49 +95,19 @@ def copy_if_newer(source: PathLike, target: PathLike) -> bool:
     return True
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Plain containers, numbers, strings and numpy arrays of numbers; nothing else can be constructed."""
-
-    _ALLOWED = frozenset(
-        {
-            ("collections", "OrderedDict"),
-            ("builtins", "complex"),
-            ("builtins", "set"),
-            ("builtins", "frozenset"),
-            ("builtins", "slice"),
-            ("builtins", "bytearray"),
-            ("_codecs", "encode"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-        }
-        | {
-            (module, name)
-            for core in ("numpy.core", "numpy._core")
-            for module in (f"{core}.multiarray", f"{core}.numeric")
-            for name in ("_reconstruct", "scalar", "_frombuffer")
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        is_dtype = module in ("numpy", "numpy.dtypes") and name.endswith("DType")
-        if (module, name) in self._ALLOWED or is_dtype:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
-
-
-def read_pickle(path: PathLike, *extra_globals: tuple[str, str]) -> Any:
+def read_pickle(
+    path: PathLike, *extra_globals: tuple[str, str], stand_ins: Mapping[tuple[str, str], Any] | None = None
+) -> Any:
     """Content of a pickle that may hold plain values and numpy arrays only.
 
-    ``extra_globals`` are further (module, name) pairs this file may refer to. Raises MissingFileError or
-    FileContentError, both naming the path; nothing in the file is executed.
+    ``extra_globals`` are further (module, name) pairs this file may refer to, ``stand_ins`` such pairs with what is put
+    in their place. Raises MissingFileError or FileContentError, both naming the path; nothing in the file is executed.
     """
-
-    class Unpickler(_RestrictedUnpickler):
-        _ALLOWED = _RestrictedUnpickler._ALLOWED | set(extra_globals)
+    from nnunetv2.records.plain_pickle import load_plain  # numpy comes along
 
     try:
         with open(path, "rb") as stream:
-            return Unpickler(stream).load()
+            return load_plain(stream, extra_globals, stand_ins or {})
     except FileNotFoundError as error:
         raise MissingFileError(f"{os.fspath(path)} does not exist") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean

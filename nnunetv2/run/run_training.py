@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from os.path import isfile, join
 from typing import TYPE_CHECKING, Any
 
-from nnunetv2.cli.arguments import add_device, command_parser
+from nnunetv2.cli.arguments import add_device, add_trust_pickle, command_parser
 from nnunetv2.cli.commands import command
-from nnunetv2.configuration import available_cpus
+from nnunetv2.configuration import available_cpus, trusting_pickles
 from nnunetv2.errors import CheckpointError, ClassNotFoundError, UsageError
 from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST
 from nnunetv2.run.training_flags import add_training_options, options_from
@@ -277,6 +277,7 @@ def training_parser() -> argparse.ArgumentParser:
     add("--use_compressed", action="store_true", help="no effect; accepted for scripts written for v2.5 and before")
     add_device(parser)
     add_training_options(parser)
+    add_trust_pickle(parser)
     return parser
 
 
@@ -291,24 +292,25 @@ def run_training_entry(argv: Sequence[str] | None = None) -> None:
             "usually segment better; see documentation/resenc_presets.md."
         )
     use_threads_for(args.device)
-    run_training(
-        args.dataset_name_or_id,
-        args.configuration,
-        fold,
-        args.tr,
-        args.p,
-        args.pretrained_weights,
-        args.num_gpus,
-        args.npz,
-        args.c,
-        args.val,
-        args.disable_checkpointing,
-        args.val_best,
-        args.device,
-        use_compressed_data=args.use_compressed,
-        skip_validation=args.skip_validation,
-        options=options_from(args),
-    )
+    with trusting_pickles(args.trust_pickle):
+        run_training(
+            args.dataset_name_or_id,
+            args.configuration,
+            fold,
+            args.tr,
+            args.p,
+            args.pretrained_weights,
+            args.num_gpus,
+            args.npz,
+            args.c,
+            args.val,
+            args.disable_checkpointing,
+            args.val_best,
+            args.device,
+            use_compressed_data=args.use_compressed,
+            skip_validation=args.skip_validation,
+            options=options_from(args),
+        )
 
 
 if __name__ == "__main__":  # torchrun ... -m nnunetv2.run.run_training

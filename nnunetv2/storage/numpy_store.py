@@ -23,6 +23,7 @@ from nnunetv2.storage.dataset import (
     read_properties,
     write_properties,
 )
+from nnunetv2.utilities.available_memory import available_memory
 from nnunetv2.utilities.executors import map_cases
 
 logger = logging.getLogger(__name__)
@@ -88,12 +89,21 @@ def read_array(unpacked: PathLike, packed: PathLike, key: str) -> np.ndarray:
     try:
         if path == unpacked:
             return np.load(path, mmap_mode="r", allow_pickle=False)
+        _require_room(path, key)
         with np.load(path, allow_pickle=False) as archive:
             return archive[key]
     except FileNotFoundError as error:
         raise MissingFileError(f"{os.fspath(packed)} does not exist; preprocess this case (again)") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
         raise FileContentError(f"{os.fspath(path)} cannot be read: {error}. Make it again") from error
+
+
+def _require_room(path: PathLike, key: str) -> None:
+    """Raise ValueError when unpacking ``key`` would take more memory than there is, as files made to do that would."""
+    with zipfile.ZipFile(path) as archive:
+        size, memory = archive.getinfo(f"{key}.npy").file_size, available_memory()
+    if memory is not None and size > memory:
+        raise ValueError(f"{key} unpacks to {size:,} bytes, and {memory:,} are available")
 
 
 def unpack_folder(

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnunetv2.configuration import trusts_pickles
 from nnunetv2.errors import CheckpointError
 from nnunetv2.records.files import PathLike, atomic_path
+from nnunetv2.training.checkpoint_archive import UnsafeArchive
 from nnunetv2.training.restricted_loading import load_restricted, refused_content
+from nnunetv2.training.slim_checkpoint import is_slim, read_slim
 
 _log = logging.getLogger(__name__)
 
@@ -26,29 +29,39 @@ WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 _PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.device, torch.dtype)
 
 
-def read_checkpoint(path: PathLike, trust_pickle: bool = False) -> dict[str, Any]:
+def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[str, Any]:
     """Content of a checkpoint, tensors on the CPU.
 
     Only tensors, plain values and the numpy numbers that nnU-Net stores are accepted. ``trust_pickle`` accepts any
-    object, which lets the file run code: for files of known origin only.
+    object, which lets the file run code: for files of known origin only. None: as ``--trust-pickle`` says, which is
+    False outside ``configuration.trusting_pickles``. A file ``*.safetensors`` (see ``slim_checkpoint``) is never a
+    pickle.
     Raises CheckpointError naming the path when the file is missing, damaged, or holds something else.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
         raise CheckpointError(f"{name} does not exist. Check the folder, the fold and the name of the checkpoint")
+    if is_slim(name):
+        return read_slim(name)
     try:
-        if trust_pickle:
+        if trusts_pickles() if trust_pickle is None else trust_pickle:
+            _log.warning("%s is loaded as a trusted file: it may run code", name)
             content = torch.load(name, map_location="cpu", weights_only=False)
         else:
             content = load_restricted(name)
+    except UnsafeArchive as error:
+        raise CheckpointError(
+            f"{name} was not loaded: {error}. torch.save writes no such file; get the model from a trusted source"
+        ) from error
     except pickle.UnpicklingError as error:
         refused = refused_content(name, error)
         if refused is None:
             raise _damaged(name, error) from error
         raise CheckpointError(
             f"{name} was not loaded: it holds more than tensors and plain values ({refused}). Loading that can "
-            f"run code from the file. If you know where it comes from, read it with read_checkpoint(path, "
-            f"trust_pickle=True) and save it again with write_checkpoint; otherwise get the model from a trusted source"
+            f"run code from the file. If you trust whoever made it, give the command the flag --trust-pickle, or save "
+            f"it again: write_checkpoint(path, read_checkpoint(path, trust_pickle=True)). Otherwise get the model from "
+            f"a trusted source"
         ) from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to mean
         raise _damaged(name, error) from error
@@ -80,7 +93,9 @@ def write_checkpoint(path: PathLike, content: Mapping[str, Any]) -> None:
     foreign = list(foreign_entries(plain))
     if foreign:
         _log.warning(
-            "%s: not plain values, so loading needs trust_pickle=True: %s", os.fspath(path), "; ".join(foreign)
+            "%s: not plain values, so loading needs --trust-pickle (trust_pickle=True): %s",
+            os.fspath(path),
+            "; ".join(foreign),
         )
     try:
         with atomic_path(path) as temporary:

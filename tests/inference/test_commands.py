@@ -31,6 +31,7 @@ COMMON = {
     "max_memory": None,
     "max_device_memory": None,
     "executor": None,
+    "trust_pickle": False,
 }
 
 

@@ -1,0 +1,122 @@
+"""Looking through a checkpoint, a zip file with a pickle and one member per tensor, before torch reads it.
+
+torch takes sizes on trust: a member that unpacks to terabytes, or a tensor that claims to be larger than its member,
+ends with lack of memory or with other memory of this process in it. Names are collected without importing anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass, field
+from typing import Any
+
+# Of the storage classes of torch; all others have elements of one byte.
+_BYTES = {"ComplexDouble": 16, "ComplexFloat": 8, "Double": 8, "Long": 8, "Float": 4, "Int": 4}
+_BYTES |= {"Half": 2, "BFloat16": 2, "Short": 2, "QInt32": 4}
+
+_ZIP_START = b"PK\x03\x04"
+
+
+class UnsafeArchive(Exception):
+    """A file that ``torch.save`` does not write; the message says what is wrong with it."""
+
+
+@dataclass
+class Contents:
+    """What a checkpoint's pickle refers to."""
+
+    names: set[str] = field(default_factory=set)
+    """Dotted names of functions and classes."""
+    storages: list[tuple[str, str, int]] = field(default_factory=list)
+    """Member, name of the storage class, and number of elements of each tensor's storage."""
+
+
+class _Inert:
+    """Stands for whatever a pickle refers to, takes everything and does nothing."""
+
+    name = ""
+
+    def __init__(self, *_: Any, **__: Any):
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __setitem__(self, _: Any, __: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        """As a list would."""
+
+    def extend(self, _: Any) -> None:
+        """As a list would."""
+
+    def add(self, _: Any) -> None:
+        """As a set would."""
+
+
+class _Surveyor(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO, contents: Contents):
+        super().__init__(stream)
+        self._contents = contents
+
+    def find_class(self, module: str, name: str) -> Any:
+        self._contents.names.add(f"{module}.{name}")
+        return type("_Inert", (_Inert,), {"name": f"{module}.{name}"})
+
+    def persistent_load(self, pid: Any) -> Any:
+        if isinstance(pid, tuple) and len(pid) == 5 and isinstance(pid[4], int):
+            self._contents.storages.append((str(pid[2]), getattr(pid[1], "name", ""), pid[4]))
+        return _Inert()
+
+
+def is_archive(path: str) -> bool:
+    """Whether torch and this module both take the file for a zip archive."""
+    with open(path, "rb") as stream:
+        return stream.read(4) == _ZIP_START and zipfile.is_zipfile(path)
+
+
+def survey(path: str) -> Contents:
+    """What the pickle of a checkpoint in zip format refers to; of a damaged one, as far as it can be read."""
+    contents = Contents()
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.rpartition("/")[2] == "data.pkl":
+                with contextlib.suppress(Exception):  # torch says what is wrong with it
+                    _Surveyor(io.BytesIO(archive.read(member)), contents).load()
+    return contents
+
+
+def check_archive(path: str) -> None:
+    """Raise UnsafeArchive unless the members are stored as ``torch.save`` stores them and hold their tensors.
+
+    A zip file that is no checkpoint passes; reading it fails anyway.
+    """
+    with zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+    sizes: dict[str, int] = {}
+    for info in infos:
+        if info.filename in sizes:
+            raise UnsafeArchive(f"its member {info.filename!r} occurs twice")
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise UnsafeArchive(f"its member {info.filename!r} is compressed and unpacks to {info.file_size:,} bytes")
+        sizes[info.filename] = info.file_size
+    if sum(sizes.values()) > os.path.getsize(path):
+        raise UnsafeArchive(f"its members overlap: they unpack to {sum(sizes.values()):,} bytes")
+    pickles = [name for name in sizes if name.rpartition("/")[2] == "data.pkl"]
+    if len(pickles) != 1:
+        return
+    folder = pickles[0].rpartition("/")[0]
+    for key, kind, elements in survey(path).storages:
+        size = sizes.get(f"{folder}/data/{key}")
+        if size is None or elements < 0 or elements * _bytes_per_element(kind) > size:
+            there = "no data" if size is None else f"{size:,} bytes"
+            raise UnsafeArchive(f"it states a tensor of {elements:,} elements ({kind}), but has {there} for it")
+
+
+def _bytes_per_element(kind: str) -> int:
+    return _BYTES.get(kind.rpartition(".")[2].removesuffix("Storage"), 1)
