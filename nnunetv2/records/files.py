@@ -6,6 +6,7 @@ file or the new one, never half of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -35,8 +36,22 @@ def atomic_path(final: PathLike) -> Iterator[Path]:
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, final)
+        sync_folder(final.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: PathLike) -> None:
+    """Wait until the names in a folder are on the disk: without it a rename may be lost when the power fails.
+
+    Does nothing where folders cannot be opened (Windows), or cannot be synced (some network file systems).
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_text(path: PathLike, encoding: str = "utf-8") -> str:
