@@ -70,6 +70,10 @@ class CheckpointError(NNUNetError, RuntimeError):
     """A checkpoint is missing, unreadable, unsafe, or belongs to another network."""
 
 
+class NonFiniteError(NNUNetError, FloatingPointError):
+    """A loss or a gradient is not a finite number any more."""
+
+
 class UsageError(NNUNetError, RuntimeError, ValueError, AssertionError):
     """Arguments that do not go together."""
 

@@ -66,6 +66,7 @@ RANKS = {
     "training.debug_information": 6,
     "training.trainer_setup": 6,
     "training.applied_options": 6,
+    "training.epoch_loop": 6,
     "training.agreement": 6,
     "run": 7,
     "dataset_conversion": 7,

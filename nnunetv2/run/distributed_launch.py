@@ -7,6 +7,7 @@ any GPU is touched, and between processes that turn out to be set up differently
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from nnunetv2.cli.logs import configure_logging
 from nnunetv2.errors import NNUNetError, UsageError
 from nnunetv2.run.run_training import find_free_network_port, train_and_validate
 from nnunetv2.run.training_request import TrainingRequest
-from nnunetv2.training.interruption import TIME_IS_UP, TimeIsUp
+from nnunetv2.training.interruption import STATUSES, handled
 
 BACKENDS = {"nccl": "cpu:gloo,cuda:nccl", "gloo": "gloo"}
 
@@ -67,7 +68,8 @@ def launch(request: TrainingRequest, processes: int, backend: str = "nccl") -> N
     """Carry out ``request`` in that many processes of this machine and wait for them.
 
     They meet at port ``MASTER_PORT`` of this machine if that is set, else at a free one. ``backend`` is nccl for GPUs,
-    one per process; gloo works on CPUs. Raises UsageError when there are fewer GPUs, and what a process raised.
+    one per process; gloo works on CPUs. SIGTERM and SIGUSR1 are passed on. Raises UsageError when there are fewer GPUs,
+    and what a process raised; ends with the exit status of one that was interrupted.
     """
     if backend == "nccl" and torch.cuda.device_count() < processes:
         raise UsageError(
@@ -77,13 +79,25 @@ def launch(request: TrainingRequest, processes: int, backend: str = "nccl") -> N
     port = int(os.environ.get("MASTER_PORT") or find_free_network_port())
     errors = multiprocessing.get_context("spawn").SimpleQueue()
     try:
-        multiprocessing.spawn(train_in_group, (request, processes, backend, port, errors), nprocs=processes, join=True)
+        group = multiprocessing.spawn(
+            train_in_group, (request, processes, backend, port, errors), nprocs=processes, join=False
+        )
+        with handled(lambda number, _: _pass_on(number, group.processes)):
+            while not group.join():
+                pass
     except multiprocessing.ProcessExitedException as ended:
         if not errors.empty():
             raise errors.get() from None
-        if ended.exit_code == TIME_IS_UP:
-            raise TimeIsUp from None
+        if ended.exit_code in STATUSES:
+            raise SystemExit(ended.exit_code) from None
         raise
+
+
+def _pass_on(number: int, processes: Sequence[Any]) -> None:
+    """Send signal ``number``, which arrived here, to those that train: they save and leave, and with them this one."""
+    for process in processes:
+        if process.is_alive():
+            os.kill(process.pid, number)
 
 
 def train_in_group(

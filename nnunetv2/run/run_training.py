@@ -15,7 +15,7 @@ from nnunetv2.cli.arguments import add_device, add_trust_pickle, command_parser
 from nnunetv2.cli.commands import command
 from nnunetv2.configuration import available_cpus, trusting_pickles
 from nnunetv2.errors import CheckpointError, ClassNotFoundError, UsageError
-from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST
+from nnunetv2.records.layout import CHECKPOINT_BEST, CHECKPOINT_FINAL
 from nnunetv2.run.training_flags import add_training_options, options_from
 from nnunetv2.run.training_request import DEFAULT_PLANS, DEFAULT_TRAINER, TrainingRequest, parse_fold
 from nnunetv2.training.options import CHECKPOINT_KEY, TrainingOptions, split_trainer_name
@@ -104,9 +104,11 @@ def maybe_load_checkpoint(
 ) -> None:
     """Load what a run starts from: final, else latest, else best checkpoint to continue; final to validate only.
 
-    A training that is neither continued nor only validated may start from ``pretrained_weights_file``. Raises
-    UsageError for arguments that exclude each other, CheckpointError (a RuntimeError) without a final checkpoint.
+    To continue, ``resume_point`` says what takes the place of an unreadable one. A training that is neither continued
+    nor only validated may start from ``pretrained_weights_file``. Raises UsageError for arguments that exclude each
+    other, CheckpointError (a RuntimeError) without a checkpoint to start from.
     """
+    from nnunetv2.run.resume_point import resume_point
     from nnunetv2.training.applied_options import require_no_other_options
 
     if continue_training and (validation_only or pretrained_weights_file is not None):
@@ -118,12 +120,12 @@ def maybe_load_checkpoint(
             raise CheckpointError(f"{final} does not exist: this training is not finished. Continue it with --c")
         nnunet_trainer.load_checkpoint(final)
     elif continue_training:
-        candidates = [join(folder, name) for name in (CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_BEST)]
-        found = next((path for path in candidates if isfile(path)), None)
+        found, note = resume_point(folder)
         if found is None:
             require_no_other_options(nnunet_trainer)
-            nnunet_trainer.print_to_log_file(f"WARNING: {folder} holds no checkpoint to continue from; starting anew.")
-        else:
+        if note is not None and nnunet_trainer.local_rank == 0:
+            nnunet_trainer.print_to_log_file(note)
+        if found is not None:
             nnunet_trainer.load_checkpoint(found)
     elif pretrained_weights_file is not None:
         from nnunetv2.run import load_pretrained_weights as module  # looked up when used: others replace the function
@@ -269,7 +271,7 @@ def training_parser() -> argparse.ArgumentParser:
     add("-pretrained_weights", type=str, default=None, metavar="FILE", help="checkpoint to take the first weights from")
     add("-num_gpus", type=int, default=1, help="number of GPUs to train on")
     add("--npz", action="store_true", help="also store probabilities of the validation cases (for ensembling)")
-    add("--c", action="store_true", help="continue: from the final, else the latest, else the best checkpoint")
+    add("--c", action="store_true", help="continue from the final, latest or best checkpoint, if there was a training")
     add("--val", action="store_true", help="only validate; needs checkpoint_final.pth")
     add("--val_best", action="store_true", help="validate with checkpoint_best.pth, into the same folder")
     add("--disable_checkpointing", action="store_true", help="write no checkpoints (for trying things out)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from nnunetv2.training.options import PRECISIONS, TrainingOptions
+from nnunetv2.training.options import NONFINITE, PRECISIONS, TrainingOptions
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="weights of the labels in the cross-entropy, background first",
     )
-    other = parser.add_argument_group("time and speed")
+    other = parser.add_argument_group("time, speed and safety")
     add = other.add_argument
     add(
         "--max-hours",
@@ -37,6 +37,19 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=PRECISIONS, default=None, help="default: mixed float16 on CUDA, f32 elsewhere")
     add("--channels-last", action="store_true", help="channels-last arrays, faster on CPUs; same losses to rounding")
     add("--augment-on-device", action="store_true", help="augment on the device that trains instead of in workers")
+    add(
+        "--keep-checkpoints",
+        type=int,
+        default=None,
+        metavar="N",
+        help="keep the last N latest checkpoints while training, not only one",
+    )
+    add(
+        "--nonfinite",
+        choices=NONFINITE,
+        default=None,
+        help="when a loss or gradient is not finite: stop (the default), or repeat the step in float32",
+    )
 
 
 def options_from(args: argparse.Namespace) -> TrainingOptions:

@@ -27,6 +27,7 @@ ATTRIBUTES = {
     "iterations_per_epoch": "num_iterations_per_epoch",
     "lr": "initial_lr",
     "precision": "precision",
+    "keep_checkpoints": "keep_checkpoints",
 }
 NOT_DETERMINISTIC_ON_CUDA = (
     "INFO: --seed fixes initial weights, data order and augmentation. On CUDA losses still differ in their last digits "
@@ -41,6 +42,8 @@ def apply_to_constructed(trainer: nnUNetTrainer) -> None:
     for option, attribute in ATTRIBUTES.items():
         if getattr(options, option) is not None:
             setattr(trainer, attribute, getattr(options, option))
+    if options.precision is not None:
+        trainer.grad_scaler = None  # only float16 needs one
     trainer.channels_last = trainer.channels_last or options.channels_last
     trainer.augment_on_device = trainer.augment_on_device or options.augment_on_device
     if options.batch_size is not None:
@@ -93,10 +96,10 @@ def seed_everything(seed: int) -> None:
 
 
 def loader_seed(trainer: nnUNetTrainer, for_training: bool) -> int | None:
-    """Seed of a data loader; None without ``--seed``. Differs between processes and with the epoch it starts at."""
+    """Seed of a data loader; None without ``--seed``. Differs between processes."""
     if trainer.training_options.seed is None:
         return None
-    source = [trainer.training_options.seed, trainer.current_epoch, rank(), int(for_training)]
+    source = [trainer.training_options.seed, rank(), int(for_training)]
     return int(np.random.SeedSequence(source).generate_state(1)[0])
 
 
@@ -129,11 +132,12 @@ def require_no_other_options(trainer: nnUNetTrainer) -> None:
 
 
 class Deadline:
-    """``--max-hours``, counted from here on. One rank that is out of time ends all of them."""
+    """``--max-hours``, counted from ``started``, else from here on. One rank that is out of time ends all of them."""
 
-    def __init__(self, hours: float | None):
+    def __init__(self, hours: float | None, started: float | None = None):
         self.seconds = None if hours is None else 3600 * hours
-        self.started = self.last = time.monotonic()
+        self.last = time.monotonic()
+        self.started = self.last if started is None else started
         self.longest = 0.0
 
     def check(self) -> None:

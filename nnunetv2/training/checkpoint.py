@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
 import re
+import shutil
 import zipfile
+import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,8 @@ _log = logging.getLogger(__name__)
 # Names that DistributedDataParallel and torch.compile put in front of those of the network they wrap.
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
+_BYTES_AT_ONCE = 2**20
+
 _PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.device, torch.dtype)
 
 
@@ -36,7 +42,8 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
     object, which lets the file run code: for files of known origin only. None: as ``--trust-pickle`` says, which is
     False outside ``configuration.trusting_pickles``. A file ``*.safetensors`` (see ``slim_checkpoint``) is never a
     pickle.
-    Raises CheckpointError naming the path when the file is missing, damaged, or holds something else.
+    Raises CheckpointError naming the path when the file is missing, damaged, or holds something else. Damage is found
+    by the checksums in the file, too.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
@@ -44,6 +51,7 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
     if is_slim(name):
         return read_slim(name)
     try:
+        _require_intact(name)
         if trusts_pickles() if trust_pickle is None else trust_pickle:
             _log.warning("%s is loaded as a trusted file: it may run code", name)
             content = torch.load(name, map_location="cpu", weights_only=False)
@@ -70,6 +78,27 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
     return content
 
 
+def _require_intact(name: str) -> None:
+    """Raise BadZipFile when a part of the archive differs from its checksum, which torch does not look at."""
+    if not zipfile.is_zipfile(name):
+        return
+    with zipfile.ZipFile(name) as archive:
+        members = archive.namelist()
+        broken = [member for member in members if not _is_intact(archive, member)]
+    if broken and len(broken) < len(members):  # torch can be told to write no checksums; then none fits
+        raise zipfile.BadZipFile(f"{len(broken)} of its {len(members)} parts differ from their checksum")
+
+
+def _is_intact(archive: zipfile.ZipFile, member: str) -> bool:
+    try:
+        with archive.open(member) as stream:
+            while stream.read(_BYTES_AT_ONCE):
+                pass
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False
+    return True
+
+
 def _damaged(name: str, error: Exception) -> CheckpointError:
     if not os.path.getsize(name):
         reason = "it is empty"
@@ -83,11 +112,14 @@ def _damaged(name: str, error: Exception) -> CheckpointError:
     )
 
 
-def write_checkpoint(path: PathLike, content: Mapping[str, Any]) -> None:
+def write_checkpoint(
+    path: PathLike, content: Mapping[str, Any], before_renaming: Callable[[], object] | None = None
+) -> None:
     """Write a checkpoint atomically, with numpy values as plain Python ones.
 
-    A warning names entries that only ``read_checkpoint(path, trust_pickle=True)`` will accept. Raises CheckpointError
-    naming the path when writing fails; an existing file stays as it was then.
+    ``before_renaming`` is called when the new file is complete and the one it replaces still there. A warning names
+    entries that only ``read_checkpoint(path, trust_pickle=True)`` will accept. Raises CheckpointError naming the path
+    when writing fails; an existing file stays as it was then.
     """
     plain = plain_values(content)
     foreign = list(foreign_entries(plain))
@@ -97,13 +129,58 @@ def write_checkpoint(path: PathLike, content: Mapping[str, Any]) -> None:
             os.fspath(path),
             "; ".join(foreign),
         )
+    _write(path, lambda temporary: torch.save(plain, temporary), before_renaming, lambda: size_of_tensors(plain))
+
+
+def checkpoint_bytes(content: Mapping[str, Any]) -> bytes:
+    """What ``write_checkpoint`` would write now, to be written later by ``write_checkpoint_bytes``."""
+    stream = io.BytesIO()
+    torch.save(plain_values(content), stream)
+    return stream.getvalue()
+
+
+def write_checkpoint_bytes(path: PathLike, content: bytes, before_renaming: Callable[[], object] | None = None) -> None:
+    """Write what ``checkpoint_bytes`` gave, as ``write_checkpoint`` does."""
+    _write(path, lambda temporary: temporary.write_bytes(content), before_renaming, lambda: len(content))
+
+
+def _write(
+    path: PathLike,
+    write: Callable[[Path], object],
+    before_renaming: Callable[[], object] | None,
+    needed: Callable[[], int],
+) -> None:
     try:
         with atomic_path(path) as temporary:
-            torch.save(plain, temporary)
+            write(temporary)
+            if before_renaming is not None:
+                before_renaming()
     except (OSError, RuntimeError) as error:
+        folder = os.path.dirname(os.path.abspath(path))
+        free = shutil.disk_usage(folder).free if os.path.isdir(folder) else 0
         raise CheckpointError(
-            f"{os.fspath(path)} was not written: {error}. Check the free space and the permissions of its folder"
+            f"{os.fspath(path)} was not written: {error}. It needs {needed() / 1e6:.1f} MB, and "
+            f"{free / 1e6:.1f} MB are free in its folder. What was there before is unchanged. Make room, or check the "
+            "permissions and the quota; a training goes on with --c"
         ) from error
+
+
+def size_of_tensors(value: Any) -> int:
+    """Bytes of all tensors at any depth; those that share their memory count once."""
+    found: dict[int, int] = {}
+
+    def visit(entry: Any) -> None:
+        if isinstance(entry, torch.Tensor):
+            found[entry.data_ptr()] = entry.numel() * entry.element_size()
+        elif isinstance(entry, Mapping):
+            for inner in entry.values():
+                visit(inner)
+        elif isinstance(entry, (list, tuple)):
+            for inner in entry:
+                visit(inner)
+
+    visit(value)
+    return sum(found.values())
 
 
 def plain_values(value: Any) -> Any:

@@ -70,18 +70,25 @@ def forward(
         return output, loss(output, target)
 
 
-def descend(loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, grad_scaler: Any = None) -> None:
-    """Backward pass, clipping, optimizer step. With a scaler the gradients are unscaled before they are clipped."""
+def backward(
+    loss: torch.Tensor, network: nn.Module, optimizer: torch.optim.Optimizer, grad_scaler: Any = None
+) -> torch.Tensor:
+    """Compute and clip gradients; returns their norm before, with 0 axes. With a scaler they are unscaled first."""
     if grad_scaler is None:
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+    else:
+        grad_scaler.scale(loss).backward()
+        grad_scaler.unscale_(optimizer)
+    return nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+
+
+def advance(optimizer: torch.optim.Optimizer, grad_scaler: Any = None) -> None:
+    """Optimizer step after ``backward``. A scaler leaves it out when a gradient is not finite."""
+    if grad_scaler is None:
         optimizer.step()
-        return
-    grad_scaler.scale(loss).backward()
-    grad_scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-    grad_scaler.step(optimizer)
-    grad_scaler.update()
+    else:
+        grad_scaler.step(optimizer)
+        grad_scaler.update()
 
 
 def highest_resolution(tensors: Tensors) -> torch.Tensor:

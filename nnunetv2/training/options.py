@@ -16,6 +16,8 @@ from nnunetv2.errors import UsageError
 
 CHECKPOINT_KEY = "training_options"
 PRECISIONS = ("f32", "bf16")
+RETRY_F32 = "retry_f32"
+NONFINITE = ("stop", RETRY_F32)
 
 # Tags of the suffix in the order they are written, and how a value is read back.
 _TAGS = {
@@ -62,9 +64,13 @@ class TrainingOptions:
     """``f32`` or ``bf16``; None is float16 on CUDA and float32 elsewhere."""
     channels_last: bool = False
     augment_on_device: bool = False
+    keep_checkpoints: int | None = None
+    """Number of latest checkpoints; None is the trainer's own, which is one."""
+    nonfinite: str | None = None
+    """What a loss or gradient that is not finite leads to; None is ``stop``."""
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "iterations_per_epoch", "lr", "patience", "batch_size", "max_hours")
+        positive = ("epochs", "iterations_per_epoch", "lr", "patience", "batch_size", "max_hours", "keep_checkpoints")
         problems = [
             f"{flag(name)} is {value}; it must be above 0"
             for name in positive
@@ -81,6 +87,8 @@ class TrainingOptions:
             )
         if self.precision not in (None, *PRECISIONS):
             problems.append(f"--precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}")
+        if self.nonfinite not in (None, *NONFINITE):
+            problems.append(f"--nonfinite is {self.nonfinite!r}; it must be one of {', '.join(NONFINITE)}")
         if problems:
             raise UsageError(". ".join(problems))
 

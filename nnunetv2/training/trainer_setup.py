@@ -96,8 +96,16 @@ def dataloaders(trainer: nnUNetTrainer) -> tuple[Any, Any]:
     train, val = trainer.get_tr_and_val_datasets()
     here = trainer.augment_on_device
     training, validation = start_augmenters(
-        trainer._loader(train, initial_patch, None if here else augment, loader_seed(trainer, for_training=True)),
-        trainer._loader(val, patch_size, prepare, loader_seed(trainer, for_training=False)),
+        trainer._loader(
+            train,
+            initial_patch,
+            None if here else augment,
+            loader_seed(trainer, for_training=True),
+            trainer.position.training,
+        ),
+        trainer._loader(
+            val, patch_size, prepare, loader_seed(trainer, for_training=False), trainer.position.validation
+        ),
         get_allowed_n_proc_DA(),
         trainer.device.type == "cuda",
     )

@@ -15,15 +15,17 @@ from nnunetv2.records.files import PathLike
 from nnunetv2.training.checkpoint import match_state_dict_prefixes, read_checkpoint, require_matching_state_dict
 from nnunetv2.training.network_wrapping import bare_network
 from nnunetv2.training.options import CHECKPOINT_KEY, require_same
+from nnunetv2.training.random_states import random_states
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 
 def checkpoint_content(trainer: nnUNetTrainer) -> dict[str, Any]:
-    """The nine entries, and the options of the command line if there are any.
+    """The nine entries, the options of the command line if there are any, and with ``--seed`` what is random.
 
-    ``current_epoch`` is the number of the next epoch.
+    ``current_epoch`` is the number of the next epoch. ``random_states`` is described there; ``loader_position`` is the
+    number of training and validation batches so far.
     """
     scaler, options = trainer.grad_scaler, trainer.training_options.to_json()
     content = {
@@ -37,7 +39,12 @@ def checkpoint_content(trainer: nnUNetTrainer) -> dict[str, Any]:
         "trainer_name": type(trainer).__name__,
         "inference_allowed_mirroring_axes": trainer.inference_allowed_mirroring_axes,
     }
-    return content | ({CHECKPOINT_KEY: options} if options else {})
+    if options:
+        content[CHECKPOINT_KEY] = options
+    if trainer.training_options.seed is not None:
+        content["random_states"] = random_states(trainer.device)
+        content["loader_position"] = {name: getattr(trainer.position, name) for name in ("training", "validation")}
+    return content
 
 
 def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> None:
@@ -55,10 +62,21 @@ def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> Non
     trainer._best_ema = checkpoint["_best_ema"]
     axes = "inference_allowed_mirroring_axes"  # absent in the oldest files
     trainer.inference_allowed_mirroring_axes = checkpoint.get(axes, trainer.inference_allowed_mirroring_axes)
+    _restore_position(trainer, checkpoint)
     if checkpoint.get("optimizer_state") is not None:
         trainer.optimizer.load_state_dict(checkpoint["optimizer_state"])
     if trainer.grad_scaler is not None and checkpoint.get("grad_scaler_state"):
         trainer.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+
+
+def _restore_position(trainer: nnUNetTrainer, checkpoint: Mapping[str, Any]) -> None:
+    """Where the streams of random numbers go on. The states are the first rank's; others have none to go on from."""
+    position = trainer.position
+    counted = checkpoint.get("loader_position", {})
+    position.training = counted.get("training", trainer.current_epoch * trainer.num_iterations_per_epoch)
+    position.validation = counted.get("validation", trainer.current_epoch * trainer.num_val_iterations_per_epoch)
+    if trainer.training_options.seed is not None and trainer.local_rank == 0:
+        position.random_states = checkpoint.get("random_states")
 
 
 def _load_weights(network: nn.Module, state: Mapping[str, Any], source: PathLike) -> None:

@@ -45,7 +45,7 @@ FLAGS = {
     "--use_compressed": False,
     "-device": "cuda",
     **dict.fromkeys(("--epochs", "--iterations-per-epoch", "--lr", "--patience", "--seed", "--batch-size")),
-    **dict.fromkeys(("--class-weights", "--max-hours", "--precision")),
+    **dict.fromkeys(("--class-weights", "--max-hours", "--precision", "--keep-checkpoints", "--nonfinite")),
     "--channels-last": False,
     "--augment-on-device": False,
 }

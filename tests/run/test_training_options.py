@@ -65,6 +65,16 @@ def test_options_set_the_attributes_and_leave_the_others(results):
     assert (larger.batch_size, larger.num_iterations_per_epoch, larger.num_epochs) == (3, 9, 2)
 
 
+def test_precisions_that_need_no_loss_scaling_have_none(results):
+    def scaler(**values):
+        options = TrainingOptions(**values)
+        return get_trainer_from_args(997, "tiny", 0, "TinyTrainer", device="cuda", options=options).grad_scaler
+
+    assert scaler() is not None
+    assert scaler(precision="bf16") is None
+    assert scaler(precision="f32") is None
+
+
 def test_options_win_over_values_that_a_constructor_sets(results):
     trainer = get_trainer_from_args(
         997, "tiny", 0, "nnUNetTrainer_Epoch2000_Lr1e3", device="cpu", options=TrainingOptions(epochs=5)

@@ -225,6 +225,31 @@ def test_file_that_was_cut_short_is_reported_as_damaged(tmp_path, kept):
             read_checkpoint(path, trust_pickle=trust)
 
 
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
+    """torch itself reads a tensor with a flipped bit without a word."""
+    path = tmp_path / "checkpoint_final.pth"
+    write_checkpoint(path, small_checkpoint())
+    whole = path.read_bytes()
+    weights = small_checkpoint()["network_weights"]["1.weight"].numpy().tobytes()
+    spoiled = bytearray(whole)
+    spoiled[whole.index(weights) + 5] ^= 64
+    path.write_bytes(spoiled)
+    torch.load(path, weights_only=True)
+    with pytest.raises(CheckpointError, match=r"1 of its \d+ parts differ from their checksum"):
+        read_checkpoint(path)
+
+
+def test_checkpoints_without_checksums_are_read(tmp_path):
+    """torch can be told to compute none."""
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(small_checkpoint()["network_weights"], tmp_path / "c.pth")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert len(read_checkpoint(tmp_path / "c.pth")) == 7
+
+
 def test_other_files_are_not_taken_for_checkpoints(tmp_path):
     (tmp_path / "text.pth").write_text("not a checkpoint")
     np.savez(tmp_path / "arrays.npz", a=np.ones(3))

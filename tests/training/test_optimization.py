@@ -22,7 +22,9 @@ def test_the_gradient_norm_is_limited_to_twelve(slope, change):
     network = linear(100.0)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     loss = network(torch.tensor([[slope]])).sum()
-    optimization.descend(loss, network, optimizer)
+    norm = optimization.backward(loss, network, optimizer)
+    optimization.advance(optimizer)
+    assert norm.item() == pytest.approx(slope)
     assert network.weight.item() == pytest.approx(100.0 - change, rel=1e-5)
 
 
@@ -53,7 +55,8 @@ class Scaler:
 def test_scaled_gradients_are_unscaled_before_they_are_clipped():
     network, scaler = linear(100.0), Scaler()
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    optimization.descend(network(torch.tensor([[5.0]])).sum(), network, optimizer, scaler)
+    optimization.backward(network(torch.tensor([[5.0]])).sum(), network, optimizer, scaler)
+    optimization.advance(optimizer, scaler)
     assert scaler.calls == ["scale", "unscale", "step", "update"]
     assert network.weight.item() == pytest.approx(95.0)
 

@@ -64,7 +64,9 @@ def test_names_of_shipped_trainers_hold_no_options(name):
 
 
 def test_time_and_speed_do_not_change_the_name():
-    options = TrainingOptions(max_hours=3, precision="f32", channels_last=True, augment_on_device=True)
+    options = TrainingOptions(
+        max_hours=3, precision="f32", channels_last=True, augment_on_device=True, keep_checkpoints=2, nonfinite="stop"
+    )
     assert options.suffix == ""
     assert options.learned == {}
 
@@ -77,6 +79,8 @@ def test_time_and_speed_do_not_change_the_name():
         ({"lr": float("nan")}, "--lr is nan"),
         ({"max_hours": 0.0}, "--max-hours is 0.0"),
         ({"seed": -1}, "--seed is -1"),
+        ({"keep_checkpoints": 0}, "--keep-checkpoints is 0"),
+        ({"nonfinite": "ignore"}, "--nonfinite is 'ignore'; it must be one of stop, retry_f32"),
         ({"class_weights": (1.0,)}, "one number from 0 per label"),
         ({"class_weights": (0.0, 0.0)}, "not all 0"),
         ({"precision": "fp8"}, "must be one of f32, bf16"),

@@ -38,8 +38,6 @@ def start_augmenters(
     dies.
     """
     if num_workers == 0:
-        if getattr(train_loader, "seed", None) is not None:
-            train_loader.set_thread_id(0)
         augmenters = SingleThreadedAugmenter(train_loader, None), SingleThreadedAugmenter(val_loader, None)
     else:
         augmenters = tuple(
@@ -56,6 +54,7 @@ def _pool(loader: nnUNetDataLoader, workers: int, ready: int, pin_memory: bool) 
         return NonDetMultiThreadedAugmenter(
             loader, None, workers, ready, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
         )
+    loader.number_of_threads_in_multithreaded = workers
     per_worker = max(1, ready // workers)
     return MultiThreadedAugmenter(
         loader, None, workers, per_worker, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS

@@ -20,7 +20,7 @@ from nnunetv2.training.dataloading.patch_sampling import (
     is_forced_by_position,
     select_box,
 )
-from nnunetv2.training.dataloading.random_streams import seed_worker
+from nnunetv2.training.dataloading.random_streams import seed_batch, seed_worker
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 OUTSIDE_LABEL = -1
@@ -41,7 +41,8 @@ class nnUNetDataLoader(DataLoader):
     pad_sides : voxels per axis by which patches may reach past the image in addition.
     probabilistic_oversampling : draw for each sample whether it is forced, instead of forcing the last ones.
     transforms : called as ``transforms(image=..., segmentation=...)`` for each sample; gives a dict with both.
-    seed : makes the random streams of each worker reproducible; None takes entropy from the operating system.
+    seed : makes every batch follow from this and its number; None takes entropy from the operating system.
+    first_batch : number of the first batch. Of several workers each makes every so many-th.
 
     A batch is a dict: ``data`` float32 tensor (B, C, *patch); ``target`` int16 tensor (B, 1, *patch), bool (B, R,
     *patch) for regions, or a list of these from high to low resolution; ``keys``, the identifiers. 2D patches are
@@ -63,6 +64,7 @@ class nnUNetDataLoader(DataLoader):
         probabilistic_oversampling: bool = False,
         transforms: Callable[..., dict] | None = None,
         seed: int | None = None,
+        first_batch: int = 0,
     ):
         super().__init__(
             data,
@@ -93,6 +95,7 @@ class nnUNetDataLoader(DataLoader):
         self.has_ignore = label_manager.has_ignore_label
         self.transforms = transforms
         self.seed = seed
+        self.first_batch = self._next_batch = first_batch
 
     @staticmethod
     def _identifiers_of(data: Any) -> Sequence[str]:
@@ -104,9 +107,16 @@ class nnUNetDataLoader(DataLoader):
         return (first, *sizes) if len(sizes) == 2 else sizes
 
     def set_thread_id(self, thread_id: int) -> None:
-        """Called once in each worker process: gives it random streams of its own."""
+        """Called once in each worker process: gives it random streams, and with a seed batches, of its own."""
         super().set_thread_id(thread_id)
         seed_worker(thread_id, self.seed)
+        self._next_batch = self.first_batch + thread_id
+
+    def __next__(self) -> dict[str, Any]:
+        if self.seed is not None:
+            seed_batch(self._next_batch, self.seed)
+            self._next_batch += self.number_of_threads_in_multithreaded
+        return super().__next__()
 
     def get_do_oversample(self, sample_idx: int) -> bool:
         """Whether the sample at this position of the batch is centred on foreground."""

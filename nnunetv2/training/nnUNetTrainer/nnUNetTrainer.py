@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from os.path import isdir, isfile, join
+from os.path import isdir, join
 from typing import Any
 
 import torch
@@ -22,15 +22,18 @@ from nnunetv2.storage.stores import infer_dataset_class
 from nnunetv2.training import (
     agreement,
     applied_options,
+    epoch_loop,
     final_validation,
     model_folder_files,
     network_wrapping,
+    nonfinite,
     optimization,
     preflight,
     signature_compat,
     trainer_setup,
 )
 from nnunetv2.training.checkpoint import write_checkpoint
+from nnunetv2.training.checkpoint_rotation import remove_series, rotation_of
 from nnunetv2.training.data_augmentation.default_pipeline import training_transforms, validation_transforms
 from nnunetv2.training.data_augmentation.patch_geometry import augmentation_geometry
 from nnunetv2.training.dataloading.augmenters import stop_augmenters
@@ -40,7 +43,6 @@ from nnunetv2.training.default_loss import dice_and_cross_entropy
 from nnunetv2.training.distributed import is_distributed, local_rank, rank, share_of_batch, world_size
 from nnunetv2.training.epoch_summary import epoch_report, is_new_best, mean_loss, pooled_dice
 from nnunetv2.training.fold_selection import select_fold
-from nnunetv2.training.interruption import saved_when_interrupted
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from nnunetv2.training.logging.text_log import TextLog
 from nnunetv2.training.loss.deep_supervision import (
@@ -50,6 +52,7 @@ from nnunetv2.training.loss.deep_supervision import (
 )
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.online_metrics import hard_counts, mean_foreground_dice
+from nnunetv2.training.options import RETRY_F32
 from nnunetv2.training.trainer_state import checkpoint_content, restore
 from nnunetv2.utilities.collate_outputs import collate_outputs
 from nnunetv2.utilities.helpers import dummy_context, empty_cache  # noqa: F401  others import dummy_context from here
@@ -81,6 +84,7 @@ class nnUNetTrainer:
     num_epochs = 1000
     enable_deep_supervision = True
     save_every = 50
+    keep_checkpoints = 1
     disable_checkpointing = False
     reveal_machine_in_debug_json = False
     precision: str | None = None
@@ -126,7 +130,7 @@ class nnUNetTrainer:
         self.grad_scaler = optimization.make_grad_scaler(self.device)
         self.num_input_channels = self.network = self.optimizer = self.lr_scheduler = self.loss = None
         self.dataloader_train = self.dataloader_val = None
-        self.current_epoch = 0
+        self.current_epoch, self.position = 0, epoch_loop.Position()
         self._best_ema = self.inference_allowed_mirroring_axes = self._oversampling = None
         self.was_initialized = False
 
@@ -246,7 +250,9 @@ class nnUNetTrainer:
         """Endless iterators over batches ``{"data", "target", "keys"}`` for training and for validation."""
         return trainer_setup.dataloaders(self)
 
-    def _loader(self, dataset: Any, patch_size: Any, transforms: Any, seed: int | None = None) -> nnUNetDataLoader:
+    def _loader(
+        self, dataset: Any, patch_size: Any, transforms: Any, seed: int | None = None, first_batch: int = 0
+    ) -> nnUNetDataLoader:
         return nnUNetDataLoader(
             dataset,
             self.batch_size,
@@ -257,39 +263,17 @@ class nnUNetTrainer:
             probabilistic_oversampling=self.probabilistic_oversampling,
             transforms=transforms,
             seed=seed,
+            first_batch=first_batch,
         )
 
     # The loop
 
     def run_training(self) -> None:
-        """Train from ``current_epoch`` to ``num_epochs``. SIGTERM and Ctrl+C leave a latest checkpoint behind."""
+        """Train from ``current_epoch`` to ``num_epochs``; see ``epoch_loop``."""
+        started = time.monotonic()
         self.on_train_start()
-        deadline = applied_options.Deadline(self.training_options.max_hours)
-        with saved_when_interrupted(lambda: self._save_as_of_epoch_start(CHECKPOINT_LATEST)):
-            while self.current_epoch < self.num_epochs and not applied_options.has_converged(self):
-                self._run_epoch()
-                if self.current_epoch < self.num_epochs:
-                    deadline.check()
+        epoch_loop.run_epochs(self, started)
         self.on_train_end()
-
-    def _run_epoch(self) -> None:
-        self.on_epoch_start()
-        self.on_train_epoch_start()
-        steps = range(self.num_iterations_per_epoch)
-        self.on_train_epoch_end([self.train_step(next(self.dataloader_train)) for _ in steps])
-        with torch.no_grad():
-            self.on_validation_epoch_start()
-            steps = range(self.num_val_iterations_per_epoch)
-            self.on_validation_epoch_end([self.validation_step(next(self.dataloader_val)) for _ in steps])
-        self.on_epoch_end()
-
-    def _save_as_of_epoch_start(self, filename: str) -> None:
-        """Save with ``current_epoch`` as the next epoch; ``save_checkpoint`` by itself takes it for finished."""
-        self.current_epoch -= 1
-        try:
-            self.save_checkpoint(join(self.output_folder, filename))
-        finally:
-            self.current_epoch += 1
 
     def on_train_start(self) -> None:
         """Check, build, load, and describe the model in its folder."""
@@ -310,10 +294,10 @@ class nnUNetTrainer:
 
     def on_train_end(self) -> None:
         """Write the final checkpoint, remove the latest one, stop the loaders' processes."""
-        self._save_as_of_epoch_start(CHECKPOINT_FINAL)
-        latest = join(self.output_folder, CHECKPOINT_LATEST)
-        if self.local_rank == 0 and not self.disable_checkpointing and isfile(latest):
-            os.remove(latest)
+        with epoch_loop.at_epoch_start(self):
+            self.save_checkpoint(join(self.output_folder, CHECKPOINT_FINAL))
+        if self.local_rank == 0 and not self.disable_checkpointing:
+            remove_series(join(self.output_folder, CHECKPOINT_LATEST))
         stop_augmenters(self.dataloader_train, self.dataloader_val)
         if hasattr(self.logger, "wait_for_plots"):  # a logger of a trainer's own may have none
             self.logger.wait_for_plots()
@@ -335,12 +319,15 @@ class nnUNetTrainer:
         self.logger.log("lrs", lr, self.current_epoch)
 
     def train_step(self, batch: dict) -> dict:
-        """One optimisation step; ``{"loss": 0-d array}``."""
+        """One optimisation step; ``{"loss": 0-d array}``. Raises NonFiniteError; see ``nonfinite``."""
         data, target = optimization.batch_on_device(batch, self.device)
         self.optimizer.zero_grad(set_to_none=True)
         _, loss = optimization.forward(self.network, self.loss, data, target, self.device, self.precision)
-        optimization.descend(loss, self.network, self.optimizer, self.grad_scaler)
-        return {"loss": loss.detach().cpu().numpy()}
+        norm, scaler = optimization.backward(loss, self.network, self.optimizer, self.grad_scaler), self.grad_scaler
+        if self.training_options.nonfinite == RETRY_F32:
+            loss, norm, scaler = nonfinite.repeated_if_needed(self, batch, loss, norm)
+        optimization.advance(self.optimizer, scaler)
+        return {"loss": nonfinite.loss_on_host(self, batch, loss, norm, scaler)}
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         """Log the mean training loss of all processes."""
@@ -421,7 +408,7 @@ class nnUNetTrainer:
         if self.disable_checkpointing:
             self.print_to_log_file("No checkpoint written, checkpointing is disabled")
             return
-        write_checkpoint(filename, checkpoint_content(self))
+        write_checkpoint(filename, checkpoint_content(self), rotation_of(filename, self.keep_checkpoints))
 
     def load_checkpoint(self, filename_or_checkpoint: Any = None, checkpoint: Any = None) -> None:
         """Continue from a checkpoint file or its content (either name, or by position); initializes if necessary."""

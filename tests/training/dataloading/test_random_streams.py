@@ -11,7 +11,7 @@ import torch
 from batchgenerators.dataloading.data_loader import DataLoader
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 
-from nnunetv2.training.dataloading.augmenters import stop_augmenters
+from nnunetv2.training.dataloading.augmenters import start_augmenters, stop_augmenters
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.dataloading.random_streams import seed_worker
 from tests.training.dataloading.fakes import FakeDataset, label_manager
@@ -92,3 +92,28 @@ def test_without_the_seeding_of_the_loader_workers_share_the_torch_stream():
 def test_a_seeded_loader_repeats_the_draws_of_each_worker():
     runs = [sorted(first_draws_of_two_workers(nnUNetDataLoader, seed=5)) for _ in range(2)]
     assert runs[0] == runs[1]
+
+
+def keys_and_draws(workers: int, first: int, count: int) -> list[tuple]:
+    """What the batches after the first, which is dropped, are made of."""
+    size = (4, 4, 4)
+    loaders = [
+        nnUNetDataLoader(
+            FakeDataset(size), 2, size, size, label_manager(), transforms=first_draws, seed=5, first_batch=first
+        )
+        for _ in range(2)
+    ]
+    augmenter, other = start_augmenters(*loaders, workers, pin_memory=False)
+    try:
+        batches = [next(augmenter) for _ in range(count)]
+        return [(list(batch["keys"]), batch["data"].tolist()) for batch in batches]
+    finally:
+        stop_augmenters(augmenter, other)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_a_batch_follows_from_its_number_whoever_makes_it(workers):
+    expected = keys_and_draws(0, 0, 7)
+    assert len({str(batch) for batch in expected}) == 7
+    assert keys_and_draws(workers, 0, 7) == expected
+    assert keys_and_draws(workers, 3, 4) == expected[3:]
