@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.training.tiny_fixtures import preprocessed, preprocessed_template, tiny_trainer_by_name  # noqa: F401
+
 PROPERTY = "fault"
 
 

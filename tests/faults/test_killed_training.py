@@ -1,0 +1,42 @@
+"""SIGKILL at random moments of ``nnUNetv2_train``; the same command goes on, as a job script would."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.faults.counts import count
+from tests.faults.processes import run, unreadable_files
+from tests.faults.training_runs import COMMAND, assert_same, fold_folder, outcome, save_often, start_over
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+    preprocessed, folders, tiny_trainer_by_name, tmp_path, figures
+):
+    save_often(tmp_path / "trainers")
+    fold, kills, rng = fold_folder(folders), count("kills of a stage"), random.Random(3)
+    whole = run(COMMAND)
+    assert whole.status == 0, whole.output
+    expected = outcome(fold)
+    start_over(fold)
+    killed = finished = 0
+    while killed < kills:
+        # Most of a short training is its start; kills are to hit what comes after, too.
+        done = run(COMMAND, kill_after=rng.uniform(0.2, 1.0) * whole.seconds)
+        assert done.status in (0, -9), done.output
+        assert list(unreadable_files(fold)) == []
+        killed += done.status == -9
+        if done.status == 0:
+            assert_same(outcome(fold), expected)
+            finished += 1
+            start_over(fold)
+    last = run(COMMAND)
+    assert last.status == 0, last.output
+    assert_same(outcome(fold), expected)
+    figures(
+        "SIGKILL of nnUNetv2_train",
+        kills,
+        f"{finished + 1} trainings went on to losses, weights and scores equal to the last digit; no unreadable file",
+    )
