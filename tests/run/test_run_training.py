@@ -48,6 +48,7 @@ FLAGS = {
     **dict.fromkeys(("--class-weights", "--max-hours", "--precision", "--keep-checkpoints", "--nonfinite")),
     "--channels-last": False,
     "--augment-on-device": False,
+    "--trust-pickle": False,
 }
 
 
