@@ -51,7 +51,8 @@ class TorchEngine:
         if fold != self._fold:
             self.select(fold)
         if self._rearranged and tiles.ndim in FORMATS:
-            tiles = tiles.contiguous(memory_format=FORMATS[tiles.ndim])
+            # Not ``contiguous``: for one channel that is no change, and convolutions go by the strides.
+            tiles = torch.empty_like(tiles, memory_format=FORMATS[tiles.ndim]).copy_(tiles)
         with torch.inference_mode(), network_calls.autocast(self._device, self.precision):
             logits = network_calls.call(self._network, tiles)
         return logits.float().contiguous() if self._device.type == "cpu" else logits

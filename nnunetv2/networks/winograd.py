@@ -1,0 +1,175 @@
+"""3 x 3 x 3 convolutions with fewer multiplications, for inference on CPUs: Winograd's method along the first axis.
+
+Of ``m`` output slices, each is a sum over three input slices of 3 x 3 convolutions: 3 m of them. After a linear
+transformation of the m + 2 input slices and of the kernel's three slices, m + 2 convolutions give the same
+(S. Winograd, Arithmetic complexity of computations, 1980; A. Lavin and S. Gray, Fast algorithms for convolutional
+neural networks, 2016). With m = 6 that is 2.25 times fewer. Both transformations of slices are small matrix products.
+
+The work goes in strips that stay in the cache. Values equal a direct convolution's to a few roundings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nnunetv2.networks.shared_work import share
+from nnunetv2.networks.simple_convolutions import is_fast_case
+
+TAPS = 3
+# Points at which polynomials are evaluated; with those the roundings of float32 grow least. The last is at infinity.
+POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))
+OUTPUTS = (6, 4)
+"""Slices per block that are tried, ``m`` above."""
+STRIP_BYTES = 2**19
+"""Of one transformed slice of a strip. Eight of them and their convolutions are in the cache together."""
+# Where there is less to do than this, transforming costs more than it saves.
+MIN_CHANNELS, MIN_VOXELS = 16, 2**12
+
+
+class Transforms(NamedTuple):
+    """Matrices with output = out (kernel g * inputs d), ``n`` = ``m`` + 2, float64."""
+
+    inputs: torch.Tensor
+    """(n, n), applied to n input slices."""
+    kernel: torch.Tensor
+    """(n, 3), applied to the kernel's slices."""
+    outputs: torch.Tensor
+    """(m, n), applied to n convolutions."""
+
+
+@cache
+def transforms(m: int) -> Transforms:
+    """The matrices for blocks of ``m`` output slices.
+
+    A product of polynomials is found from values at n points: evaluate, multiply, interpolate. A convolution is the
+    transpose of that in one factor.
+    """
+    n = m + TAPS - 1
+    inverse = _inverse(_evaluation(n, n))
+    transposed = [[inverse[column][row] for column in range(n)] for row in range(n)]
+    return Transforms(
+        torch.tensor([[float(value) for value in row] for row in transposed], dtype=torch.float64),
+        torch.tensor([[float(value) for value in row] for row in _evaluation(n, TAPS)], dtype=torch.float64),
+        torch.tensor([[float(value) for value in row] for row in _evaluation(n, m)], dtype=torch.float64).T,
+    )
+
+
+def _evaluation(points: int, coefficients: int) -> list[list[Fraction]]:
+    """Matrix from coefficients of a polynomial to its values at the first points and, last, at infinity."""
+    finite = [[Fraction(point) ** power for power in range(coefficients)] for point in POINTS[: points - 1]]
+    return [*finite, [Fraction(int(power == coefficients - 1)) for power in range(coefficients)]]
+
+
+def _inverse(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
+    """Exact inverse (Gauss, Jordan)."""
+    size = len(matrix)
+    rows = [[*row, *(Fraction(int(i == j)) for j in range(size))] for i, row in enumerate(matrix)]
+    for column in range(size):
+        pivot = next(i for i in range(column, size) if rows[i][column])
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        rows[column] = [value / rows[column][column] for value in rows[column]]
+        for i in range(size):
+            if i != column and rows[i][column]:
+                rows[i] = [a - rows[i][column] * b for a, b in zip(rows[i], rows[column])]
+    return [row[size:] for row in rows]
+
+
+def outputs_per_block(depth: int) -> int:
+    """The ``m`` with which ``depth`` slices take the fewest convolutions."""
+    return min(OUTPUTS, key=lambda m: -(-depth // m) * (m + TAPS - 1))
+
+
+class WinogradConv3d(nn.Conv3d):
+    """A 3 x 3 x 3 convolution of many channels, stride 1. Inference only; weights may change between calls."""
+
+    @staticmethod
+    def suits(convolution: nn.Module) -> bool:
+        """Whether a module can become one of these."""
+        return (
+            type(convolution) is nn.Conv3d
+            and convolution.kernel_size == (TAPS,) * 3
+            and convolution.stride == convolution.dilation == (1, 1, 1)
+            and convolution.padding in ((1, 1, 1), "same")
+            and convolution.padding_mode == "zeros"
+            and convolution.groups == 1
+            and min(convolution.in_channels, convolution.out_channels) >= MIN_CHANNELS
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._is_worth_it(x):
+            return super().forward(x)
+        m = outputs_per_block(x.shape[2])
+        kernels = self._transformed_kernels(m)
+        y = torch.empty((len(x), self.out_channels, *x.shape[2:]), dtype=x.dtype, memory_format=torch.channels_last_3d)
+        for source, target in zip(x, y):
+            convolve(source, kernels, self.bias, m, target)
+        return y
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.__dict__.pop("_kernels", None)  # tensors of inference mode do not count how often they are written to
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _is_worth_it(self, x: torch.Tensor) -> bool:
+        return x.ndim == 5 and is_fast_case(x) and x[0, 0].numel() >= MIN_VOXELS and x.shape[2] >= min(OUTPUTS)
+
+    def _transformed_kernels(self, m: int) -> list[torch.Tensor]:
+        """n kernels (K, C, 3, 3), channels last."""
+        version = self.weight.data_ptr(), None if self.weight.is_inference() else self.weight._version
+        known = self.__dict__.get("_kernels")
+        if known is None or known[0] != (m, version):
+            slices = torch.einsum("nd,kcdyx->nkcyx", transforms(m).kernel, self.weight.double()).float()
+            known = (m, version), [kernel.contiguous(memory_format=torch.channels_last) for kernel in slices]
+            self.__dict__["_kernels"] = known
+        return known[1]
+
+
+def convolve(x: torch.Tensor, kernels: list[torch.Tensor], bias: torch.Tensor | None, m: int, y: torch.Tensor) -> None:
+    """Write the convolution of ``x`` (C, D, H, W) into ``y`` (K, D, H, W), both channels last in memory.
+
+    ``kernels``: the m + 2 transformed ones, (K, C, 3, 3).
+    """
+    (channels, depth, height, width), outputs, n = x.shape, len(y), m + TAPS - 1
+    into, out = (matrix.float() for matrix in (transforms(m).inputs, transforms(m).outputs))
+    source, target = (a.permute(1, 2, 3, 0).flatten(2) for a in (x, y))
+    rows = strip_height(height, width * max(channels, outputs) * x.element_size())
+
+    def work(pieces: Iterator[tuple[int, int]]) -> None:
+        transformed = torch.empty((n, rows + 2, width, channels), dtype=x.dtype)
+        convolved = torch.empty((n, rows, width, outputs), dtype=x.dtype)
+        for top, start in pieces:
+            bottom, end = min(height, top + rows), min(depth, start + m)
+            # The strip has one row more on both sides, the block one slice; outside the image there are zeros.
+            first, last, low, high = max(0, top - 1), min(height, bottom + 1), max(0, start - 1), min(depth, end + 1)
+            strip, images = transformed[:, : bottom - top + 2], convolved[:, : bottom - top]
+            if first == top:
+                strip[:, 0] = 0
+            if last == bottom:
+                strip[:, -1] = 0
+            matrix = into[:, low - start + 1 : high - start + 1]
+            _product(matrix, source[low:high, first:last], strip[:, first - top + 1 : last - top + 1])
+            for number, (image, kernel, result) in enumerate(zip(strip, kernels, images)):
+                # What is added at the point 1 comes out in every slice as it is.
+                added = bias if number == POINTS.index(1) else None
+                convolution = functional.conv2d(image.permute(2, 0, 1)[None], kernel, added, padding=(0, 1))
+                result.copy_(convolution[0].permute(1, 2, 0))
+            _product(out[: end - start], images, target[start:end, top:bottom])
+
+    share([(top, start) for top in range(0, height, rows) for start in range(0, depth, m)], work)
+
+
+def _product(matrix: torch.Tensor, slices: torch.Tensor, result: torch.Tensor) -> None:
+    """``result`` = ``matrix`` times ``slices``; each slice is one piece of memory."""
+    torch.mm(matrix, slices.flatten(1), out=result.view(len(result), -1))
+
+
+def strip_height(height: int, bytes_per_row: int) -> int:
+    """Rows of a strip: all strips nearly equal, none much larger than STRIP_BYTES."""
+    strips = max(1, round(height * bytes_per_row / STRIP_BYTES))
+    return -(-height // strips)
