@@ -17,6 +17,7 @@ from nnunetv2.training.dataloading.device_augmenter import DeviceAugmenter
 from nnunetv2.training.optimization import slow_bfloat16
 from nnunetv2.training.signature_compat import default_network
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.kept_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -62,6 +63,8 @@ def network_on_device(trainer: nnUNetTrainer) -> nn.Module:
         network = network.to(
             device=trainer.device, memory_format=channels_last_format(trainer.configuration_manager.patch_size)
         )
+    if trainer.device.type == "cpu":
+        keep_freed_memory()
     if slow_bfloat16(trainer.device, trainer.precision):
         trainer.print_to_log_file(
             "WARNING: this CPU has no matrix units for bfloat16 (AMX). --precision bf16 saves memory; f32 is faster."
