@@ -30,8 +30,8 @@ SPACING, TARGET_SPACING, PATCH = (3.0, 0.8, 0.8), (3.0, 2.0, 2.0), (96, 128, 128
 GFLOP_PER_TILE = 672
 ENDING = ".nii.gz"
 ROWS = {
-    "f32": (("--engine", "openvino", "--precision", "f32"), Target(faster=3.5, peak_mib=2200, equal_labels=0.9999)),
-    "bf16": (("--engine", "openvino", "--precision", "bf16"), Target(faster=5.5)),
+    "f32": (("--precision", "f32"), Target(faster=3.5, peak_mib=2200, equal_labels=0.9999)),
+    "bf16": (("--precision", "bf16"), Target(faster=5.5)),
     "torch": (("--engine", "torch", "--precision", "f32"), Target(faster=1.3, equal_labels=0.9999)),
     "torch_bf16": (("--engine", "torch", "--precision", "bf16"), Target(faster=2)),
 }

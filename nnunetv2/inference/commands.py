@@ -93,7 +93,7 @@ def _add_prediction_flags(
         "--engine",
         choices=("auto", "torch", "openvino"),
         default="auto",
-        help="what runs the network; auto is openvino on a CPU where it is installed and takes the network, else torch",
+        help="what runs the network; auto is openvino on a CPU where that is installed and faster, else torch",
     )
     parser.add_argument(
         "--precision",

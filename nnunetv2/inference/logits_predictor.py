@@ -52,8 +52,8 @@ class LogitsPredictor:
     accumulator_dtype : of the sums over tiles. torch.float16 (default) gives the numbers of nnU-Net v2, but rounds
         logits at the corners of the volume to integers. torch.float32 does not, and takes twice the memory.
     probability_format : of probabilities that are written, "npz" or "blosc2".
-    engine : ``auto`` (OpenVINO on a CPU where it is installed and the network converts, else torch), ``torch`` or
-        ``openvino``.
+    engine : ``auto`` (OpenVINO on a CPU where it is installed, takes the network and is faster, else torch), ``torch``
+        or ``openvino``.
     precision : ``f32``, ``bf16`` or ``fp16``, of the products inside the network; None is fp16 on CUDA, else f32. On a
         CPU ``bf16`` is a permission, used where it is faster.
     max_memory, max_device_memory : GiB this process may use, of main memory and of the device. Before a case starts the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from nnunetv2.inference.logits_predictor import LogitsPredictor
 from nnunetv2.inference.slab_export import can_stream
 from nnunetv2.inference.sliced_case import SlicedCase
 from nnunetv2.inference.streamed_prediction import predict_case
+from nnunetv2.utilities.kept_memory import freed_memory_kept
+
+LARGE_PATCH = 2**18  # 32 channels of so many voxels are 32 MiB
 
 Prediction = np.ndarray | tuple[np.ndarray, np.ndarray]
 
@@ -63,13 +67,19 @@ class StreamingPredictor(LogitsPredictor):
                 labels_may_go_to_disk=by_slices,
             )
             try:
-                return predict_case(
-                    *(self, data, properties, plan),
-                    probabilities=save_probabilities,
-                    scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
-                )
+                with freed_memory_kept(self._activations_are_large()):
+                    return predict_case(
+                        *(self, data, properties, plan),
+                        probabilities=save_probabilities,
+                        scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
+                    )
             finally:
                 self._fold_in_network = None
+
+    def _activations_are_large(self) -> bool:
+        """Whether layers make arrays of 32 MiB and more on the CPU, and memory is not limited."""
+        voxels = prod(self.configuration_manager.patch_size)
+        return self.device.type == "cpu" and self.max_memory is None and voxels >= LARGE_PATCH
 
     def _store(self, target: LabelTarget, properties: dict, ofile: str | None) -> Prediction | None:
         """Write one streamed prediction, or return it when there is no output path."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import sys
 
@@ -50,3 +51,35 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.delenv(kept_memory.SWITCH, raising=False)
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not kept_memory.keep_freed_memory()
+
+
+def page_faults() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(1 << 26)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@needs_glibc
+def test_a_block_keeps_memory_until_the_last_one_ends(monkeypatch):
+    monkeypatch.delenv(kept_memory.SWITCH, raising=False)
+    monkeypatch.setattr(kept_memory, "_users", 0)
+    with kept_memory.freed_memory_kept():
+        page_faults()
+        with kept_memory.freed_memory_kept():
+            pass
+        assert page_faults() == 0
+    assert page_faults() > 0
+
+
+def test_without_a_wish_a_block_does_nothing(monkeypatch):
+    monkeypatch.setattr(kept_memory, "_keep", None)
+    with kept_memory.freed_memory_kept(wanted=False):
+        pass
+
+
+@needs_glibc
+def test_an_error_in_a_block_ends_it(monkeypatch):
+    monkeypatch.setattr(kept_memory, "_users", 0)
+    with pytest.raises(ValueError, match="inside"), kept_memory.freed_memory_kept():
+        raise ValueError("inside")
+    assert kept_memory._users == 0

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nnunetv2.errors import UsageError
-from nnunetv2.inference.engines import openvino_engine
+from nnunetv2.inference.engines import choice, openvino_engine
 from nnunetv2.inference.engines.choice import check_engine_name, make_engine
 from tests.inference.engines.conftest import small_unet, states
 
@@ -40,6 +40,20 @@ def test_without_openvino_it_is_torch(caplog, monkeypatch):
     assert engine.name == "torch" and "openvino is not installed" in records[0].getMessage()
     with pytest.raises(UsageError, match="pip install"):
         check_engine_name("openvino", CPU)
+
+
+def test_large_3d_networks_run_in_torch_which_is_faster_there(caplog, monkeypatch):
+    monkeypatch.setattr(choice, "WINOGRAD_VOXELS", 16**3)
+    network = nn.Sequential(nn.Conv3d(2, 16, 3, padding=1), nn.Conv3d(16, 16, 3, padding=1)).eval()
+    caplog.set_level(logging.INFO)
+
+    def engine(requested, shape=SHAPE):
+        return make_engine(requested, None, network, [network.state_dict()], CPU, shape).name
+
+    assert (engine("auto"), engine("openvino")) == ("torch", "openvino")
+    assert "Engine: torch, f32 (faster for 3 x 3 x 3 convolutions)" in caplog.text
+    assert engine("auto", (1, 2, 8, 16, 16)) == "openvino"  # a small patch
+    assert make_engine("auto", None, small_unet(), states(1), CPU, SHAPE).name == "openvino"  # few channels
 
 
 class Foreign(nn.Module):
