@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
+from math import ceil, inf
 
 # An axis is called low resolution when its spacing exceeds the others' by more than this factor
 # (Isensee et al., Nature Methods 18, 2021: "anisotropic").
@@ -32,6 +32,23 @@ def integer_from_environment(name: str, default: int) -> int:
         return int(value)
     except ValueError as error:
         raise ValueError(f"environment variable {name} is {value!r}; set it to an integer or unset it") from error
+
+
+def stall_seconds() -> float:
+    """After how long without a finished case a stage says what its workers do (``nnUNet_stall_minutes``, else 30).
+
+    0 means never. Raises ValueError when the variable is not a number of minutes.
+    """
+    value = os.environ.get("nnUNet_stall_minutes", "").strip() or "30"
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < inf:
+        raise ValueError(
+            f"environment variable nnUNet_stall_minutes is {value!r}; set it to a number of minutes from 0"
+        )
+    return 60 * minutes
 
 
 def switch_from_environment(name: str) -> bool | None:

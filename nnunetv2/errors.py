@@ -6,9 +6,11 @@ Every class also extends the built-in exceptions that callers of nnU-Net v2 alre
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Mapping, Sequence
-from typing import Any
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class NNUNetError(Exception):
@@ -83,30 +85,26 @@ class MemoryLimitError(NNUNetError, MemoryError):
     """A case needs more memory than the limit that was given, even at the smallest settings."""
 
 
-#: Numbers by which the system says that there is no room for more, in words.
-NO_ROOM = {
-    errno.ENOSPC: "the disk is full",
-    getattr(errno, "EDQUOT", errno.ENOSPC): "the disk quota is used up",
-    errno.EFBIG: "files may not grow further (ulimit -f, or a limit of the file system)",
-}
-
-
-class DiskFullError(NNUNetError, OSError):
-    """There is no room for a file, or not enough for what a stage is going to write."""
-
-    def __init__(self, message: str):
-        super().__init__(message)
-        self.errno = errno.ENOSPC  # what handlers of OSError look at
-
-
 class WorkerError(NNUNetError, RuntimeError):
     """Work handed to another process or thread failed there."""
+
+
+class CaseError(WorkerError):
+    """Work on one case failed; ``case`` is its id."""
+
+    def __init__(self, case: str, message: str):
+        self.case = case
+        super().__init__(message)
+
+    def __reduce__(self):
+        return type(self), (self.case, str(self))
 
 
 class CaseFailures(WorkerError):
     """Some cases of a batch failed; the others were finished.
 
     ``failures`` maps the case id to the exception that ended it, ``results`` the finished cases to their results.
+    ``listed_in`` is the file that lists the failures for programs, if there is one.
     """
 
     def __init__(
@@ -115,14 +113,38 @@ class CaseFailures(WorkerError):
         failures: Mapping[str, BaseException],
         total: int,
         results: Mapping[str, Any] | None = None,
+        listed_in: str | None = None,
     ):
+        self.what, self.total, self.listed_in = what, total, listed_in
         self.failures = dict(failures)
         self.results = dict(results or {})
-        lines = [f"  {case}: {type(error).__name__}: {error}" for case, error in self.failures.items()]
+        lines = [f"  {_line(case, error)}" for case, error in self.failures.items()]
+        if listed_in is not None:
+            lines.append(f"With their tracebacks they are listed in {listed_in}")
         super().__init__(
             f"{what}: {len(self.failures)} of {total} cases failed, the others are done.\n" + "\n".join(lines)
         )
-        self._what, self._total = what, total
 
     def __reduce__(self):
-        return type(self), (self._what, self.failures, self._total, self.results)
+        return type(self), (self.what, self.failures, self.total, self.results, self.listed_in)
+
+
+def _line(case: str, error: BaseException) -> str:
+    return str(error) if isinstance(error, CaseError) else f"{case}: {type(error).__name__}: {error}"
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what it was raised from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def without_locals(error: E) -> E:
+    """``error``, whose traceback no longer keeps the arrays alive that its functions worked on."""
+    for part in chain_of(error):
+        traceback.clear_frames(part.__traceback__)
+    return error

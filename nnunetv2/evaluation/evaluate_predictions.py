@@ -28,6 +28,7 @@ from nnunetv2.imageio.reader_writer_registry import (
     determine_reader_writer_from_file_ending,
 )
 from nnunetv2.records.dataset_json import DatasetJson
+from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import PathLike, read_json
 from nnunetv2.records.layout import SUMMARY_JSON, files_with_ending
 from nnunetv2.records.summary import (
@@ -149,7 +150,8 @@ def compute_metrics_of_cases(
         reference, prediction = (join(folder, case + file_ending) for folder in (folder_ref, folder_pred))
         tasks.append((case, (reference, prediction, image_reader_writer, wanted, ignore_label)))
     workers = default_num_processes() if num_processes is None else num_processes
-    per_case = list(map_cases(compute_metrics, tasks, workers, what="evaluation").values())
+    with failed_cases_listed(folder_pred, "Evaluation"):
+        per_case = list(map_cases(compute_metrics, tasks, workers, what="evaluation").values())
     mean = mean_over_cases([case["metrics"] for case in per_case])
     result = {"metric_per_case": per_case, "mean": mean, "foreground_mean": mean_over_foreground(mean)}
     _report_undefined_labels(mean)

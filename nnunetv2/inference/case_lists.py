@@ -150,12 +150,9 @@ def select_part(items: Sequence, part_id: int, num_parts: int) -> list:
 
 
 def is_complete(output_truncated: str, file_ending: str, with_probabilities: bool) -> bool:
-    """Whether a case has been written before (files appear only when complete, see ``export_prediction``).
-
-    With probabilities their properties have to be there, too: ensembles need both.
-    """
+    """Whether a case has been written before (files appear only when complete, see ``export_prediction``)."""
     return isfile(output_truncated + file_ending) and (
-        not with_probabilities or (existing_file(output_truncated) is not None and isfile(output_truncated + ".pkl"))
+        not with_probabilities or existing_file(output_truncated) is not None
     )
 
 

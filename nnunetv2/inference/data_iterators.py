@@ -31,7 +31,7 @@ def iterate_tasks(tasks: Iterator[Task], cases: int, num_processes: int, pin_mem
         return item
 
     workers = min(num_processes, cases, available_cpus())
-    return prefetch((partial(make, case, task) for case, task in tasks), workers)
+    return prefetch((partial(make, case, task) for case, task in tasks), workers, stage=STAGE)
 
 
 def preprocessing_iterator_fromfiles(

@@ -13,17 +13,23 @@ import numpy as np
 import torch
 
 from nnunetv2.configuration import available_cpus, num_processes
-from nnunetv2.errors import UsageError
+from nnunetv2.errors import CaseError, UsageError
 from nnunetv2.inference import patchable
-from nnunetv2.inference.background import BoundedExecutor, call_for_case
+from nnunetv2.inference.background import (
+    BoundedExecutor,
+    call_for_case,
+    items_that_can_be_made,
+    note_failure,
+    raise_failures,
+)
 from nnunetv2.inference.case_items import as_tensor
 from nnunetv2.inference.case_limits import threads_that_fit
 from nnunetv2.inference.case_lists import work_list
 from nnunetv2.inference.limited_items import array_item_in_parts, items_from_arrays, items_from_files
-from nnunetv2.inference.output_folder import write_documents
-from nnunetv2.inference.room_for_outputs import require_room_for
+from nnunetv2.inference.output_folder import folder_alone, write_documents
 from nnunetv2.inference.streaming_predictor import Prediction, StreamingPredictor
 from nnunetv2.records.dataset_json import channel_names_of
+from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.utilities.helpers import empty_cache
 
 logger = logging.getLogger(__name__)
@@ -66,9 +72,9 @@ class nnUNetPredictor(StreamingPredictor):
         arguments.update(num_processes_preprocessing=npp, num_processes_segmentation_export=nps)
         self._write_documents(output_folder_or_list_of_truncated_output_files, arguments)
         images, names, previous = cases
-        if not images:
-            return None
-        return self._predict_cases(images, names, previous, save_probabilities, npp, nps)
+        outputs = output_folder_or_list_of_truncated_output_files
+        with failed_cases_listed(folder_alone(outputs), "Prediction", (part_id, num_parts)):
+            return self._predict_cases(images, names, previous, save_probabilities, npp, nps) if images else None
 
     def _predict_cases(
         self,
@@ -105,7 +111,8 @@ class nnUNetPredictor(StreamingPredictor):
         )
         self._write_documents(output_folder_or_list_of_truncated_output_files, arguments)
         items = items_from_files(self, images, previous, names, 0, self.verbose)
-        results = self.predict_from_data_iterator(items, save_probabilities, 0)
+        with failed_cases_listed(folder_alone(output_folder_or_list_of_truncated_output_files), "Prediction"):
+            results = self.predict_from_data_iterator(items, save_probabilities, 0)
         return results if names is None else []
 
     def _checked_work_list(
@@ -117,11 +124,9 @@ class nnUNetPredictor(StreamingPredictor):
                 f"this configuration is the second stage of a cascade. Predict with {previous_stage} first, then name "
                 "its output folder (-prev_stage_predictions, folder_with_segs_from_prev_stage)"
             )
-        cases = self._manage_input_and_output_lists(
+        return self._manage_input_and_output_lists(
             inputs, outputs, previous_stage_folder, overwrite, part_id, num_parts, save_probabilities
         )
-        require_room_for(self, cases[0], cases[1], save_probabilities)
-        return cases
 
     def _manage_input_and_output_lists(
         self,
@@ -173,20 +178,30 @@ class nnUNetPredictor(StreamingPredictor):
 
         Items are dicts: ``data`` (C, Z, Y, X) tensor or the path of a ``.npy`` file (deleted after loading); ``ofile``
         truncated output path, or None to return the result; ``data_properties``. Results come in the items' order.
-        Raises WorkerError (a RuntimeError) naming the case that failed; what was predicted before is still written.
+        A case that fails does not end the batch; afterwards CaseFailures (a RuntimeError) names those that did and has
+        the results of the others; CaseError if it was the only case, or if all others would fail, too (a full disk).
         """
         workers = num_processes() if num_processes_segmentation_export is None else num_processes_segmentation_export
         exporter = BoundedExecutor(min(workers, available_cpus()))
         closing_items = closing(data_iterator) if hasattr(data_iterator, "close") else nullcontext()
+        failures: dict[str, CaseError] = {}
         try:
             with exporter, closing_items:
-                for number, item in enumerate(data_iterator):
+                for number, item in items_that_can_be_made(data_iterator, failures):
                     exporter.wait_for_capacity()
-                    self._predict_and_export(item, number, exporter, save_probabilities)
+                    try:
+                        self._predict_and_export(item, number, exporter, save_probabilities)
+                    except CaseError as error:
+                        note_failure(failures, error)
                     del item
-                return exporter.results(
+                results = exporter.results(
                     lambda cases: patchable.names().tqdm(cases, desc="results", disable=not self.allow_tqdm)
                 )
+            raise_failures(
+                *("Prediction", failures | exporter.failures, len(failures) + len(results)),
+                {case: r for case, r in zip(exporter.cases, results) if case not in exporter.failures},
+            )
+            return results
         finally:
             patchable.names().compute_gaussian.cache_clear()
             empty_cache(self.device)

@@ -1,7 +1,7 @@
 """A model loaded once in a process of its own, to which cases are given one at a time.
 
-The process outlives a case that fails. When it is killed itself (for lack of memory, say), the case costs that
-process, and the next case gets a new one.
+The process outlives a case that fails. When it is killed itself (for lack of memory, say), the case is tried once
+more in a new one, and so is the next case.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from typing import Any
 
 from nnunetv2.cli.logs import configure_logging
 from nnunetv2.errors import NNUNetError, WorkerError
+from nnunetv2.utilities.stalls import SECONDS_BETWEEN_LOOKS, StallWatch
+from nnunetv2.utilities.worker_death import Death, memory_peak, size_of_files
+from nnunetv2.utilities.worker_stacks import StackFiles, write_stacks_to
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class PredictorProcess:
         self._process: Any = None
         self._connection: Connection | None = None
         self._start_up_seconds = 0.0
+        self._peak: int | None = None
 
     def __enter__(self) -> PredictorProcess:
         return self
@@ -66,29 +70,42 @@ class PredictorProcess:
             self._process.join(10)
             if self._process.is_alive():
                 self._process.kill()
+            self._stacks.remove()
 
     def predict(self, image: Path, output_truncated: Path) -> Outcome:
         """Predict ``image`` into ``output_truncated`` plus the model's file ending.
 
-        Raises WorkerError when the model cannot be loaded, since no case can succeed then.
+        A case whose process dies is tried once more in a new one. Raises WorkerError when the model cannot be loaded,
+        since no case can succeed then.
         """
-        connection = self._connection or self._started()
-        try:
-            connection.send((os.fspath(image), os.fspath(output_truncated)))
-            error, figures = connection.recv()
-        except (EOFError, OSError):
-            return Outcome(error=f"the process {self._end()}; the next case gets a new one", figures={})
-        return Outcome(error=error, figures={**figures, "start_up_seconds": self._start_up_seconds})
+        for attempt in ("first", "second"):
+            connection = self._connection or self._started()
+            try:
+                connection.send((os.fspath(image), os.fspath(output_truncated)))
+                error, figures = self._received(connection, f"Prediction of {image.name}")
+            except (EOFError, OSError):
+                death = self._end()
+                logger.warning("%s, %s attempt: the process %s", image.name, attempt, death)
+                continue
+            return Outcome(error=error, figures={**figures, "start_up_seconds": self._start_up_seconds})
+        return Outcome(
+            error=f"the process was killed twice. The second time it {death} Free memory or raise the limit; the image "
+            f"has {size_of_files(os.fspath(image)) / 2**20:.1f} MiB. The next case gets a new process",
+            figures={},
+        )
 
     def _started(self) -> Connection:
         # Spawned: fork is unsafe beside threads and CUDA. Pipes need no shared memory: no --shm-size for containers.
         context = multiprocessing.get_context("spawn")
         self._connection, other_end = context.Pipe()
-        self._process = context.Process(target=serve, args=(other_end, self._choice, time.time()))
+        self._stacks = StackFiles()
+        self._process = context.Process(
+            target=serve, args=(other_end, self._choice, time.time(), self._stacks.path(0)), name="predictor"
+        )
         self._process.start()
         other_end.close()
         try:
-            problem, self._start_up_seconds = self._connection.recv()
+            problem, self._start_up_seconds = self._received(self._connection, "Loading the model")
         except (EOFError, OSError):
             raise WorkerError(f"the process that loads the model {self._end()}") from None
         if problem is not None:
@@ -96,20 +113,28 @@ class PredictorProcess:
         logger.info("Model loaded %.1f s after the start", self._start_up_seconds)
         return self._connection
 
-    def _end(self) -> str:
+    def _received(self, connection: Connection, what: str) -> Any:
+        watch = StallWatch(what)
+        while not connection.poll(SECONDS_BETWEEN_LOOKS):
+            self._peak = memory_peak(self._process.pid) or self._peak
+            if not self._process.is_alive() and not connection.poll():
+                raise EOFError
+            watch.check(lambda: self._stacks.of_live({0: self._process.pid})[0])
+        return connection.recv()
+
+    def _end(self) -> Death:
         """How the process ended, which it has when its connection is closed."""
         self._process.join()
-        code = self._process.exitcode
-        self._connection = None
-        if code < 0:
-            name = signal.Signals(-code).name
-            return f"was ended by {name}" + (", most likely for lack of memory" if name == "SIGKILL" else "")
-        return f"ended with status {code}"
+        death = Death(self._process.exitcode, self._peak, self._stacks.of_crash(0))
+        self._stacks.remove()
+        self._connection, self._peak = None, None
+        return death
 
 
-def serve(connection: Connection, choice: ModelChoice, started: float) -> None:
+def serve(connection: Connection, choice: ModelChoice, started: float, stack_file: str) -> None:
     """Inside the process: load the model, then predict what comes, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end ends us
+    write_stacks_to(stack_file)
     configure_logging()
     try:
         predictor = _load(choice)

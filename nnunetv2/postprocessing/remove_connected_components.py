@@ -23,8 +23,8 @@ from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.postprocessing.components import LabelsOrRegions, outside_largest_components, union_mask
 from nnunetv2.postprocessing.postprocessing_files import Chain, read_postprocessing, write_postprocessing
 from nnunetv2.postprocessing.search import helpful_steps
+from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import PathLike, copy_file
-from nnunetv2.records.folders import written_aside
 from nnunetv2.records.layout import (
     DATASET_JSON,
     PLANS_JSON,
@@ -77,8 +77,7 @@ def load_postprocess_save(
     """``apply_postprocessing`` from file to file; the geometry stays."""
     segmentation, properties = image_reader_writer.read_seg(segmentation_file)
     result = apply_postprocessing(whole_numbers(segmentation[0]), pp_fns, pp_fn_kwargs)
-    with written_aside(output_fname) as temporary:
-        image_reader_writer.write_seg(result, str(temporary), properties)
+    image_reader_writer.write_seg(result, output_fname, properties)
 
 
 def load_postprocessing(file: PathLike) -> Chain:
@@ -111,7 +110,8 @@ def apply_postprocessing_to_folder(
     tasks = [
         (name, (join(input_folder, name), join(output_folder, name), reader, pp_fns, pp_fn_kwargs)) for name in names
     ]
-    map_cases(load_postprocess_save, tasks, num_processes, what="postprocessing")
+    with failed_cases_listed(output_folder, "Postprocessing"):
+        map_cases(load_postprocess_save, tasks, num_processes, what="postprocessing")
 
 
 def determine_postprocessing(
@@ -138,14 +138,15 @@ def determine_postprocessing(
     labels = plans_manager.get_label_manager(dataset_json)
     files = _predictions_and_references(folder_predictions, folder_ref, dataset_json["file_ending"])
     before = current_summary(folder_predictions, folder_ref, plans_manager, dataset_json, workers)
-    steps = helpful_steps(
-        files,
-        plans_manager.image_reader_writer_class(),
-        labels.foreground_labels,
-        labels_or_regions(labels),
-        labels.ignore_label,
-        workers,
-    )
+    with failed_cases_listed(folder_predictions, "Postprocessing"):
+        steps = helpful_steps(
+            files,
+            plans_manager.image_reader_writer_class(),
+            labels.foreground_labels,
+            labels_or_regions(labels),
+            labels.ignore_label,
+            workers,
+        )
     chain: Chain = (
         [remove_all_but_largest_component_from_segmentation] * len(steps),
         [{"labels_or_regions": step} for step in steps],

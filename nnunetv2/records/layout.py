@@ -19,6 +19,7 @@ SPLITS_JSON = "splits_final.json"
 SUMMARY_JSON = "summary.json"
 DEBUG_JSON = "debug.json"
 PREDICTION_ARGUMENTS_JSON = "predict_from_raw_data_args.json"
+FAILED_CASES_JSON = "failed_cases.json"
 PROGRESS_PNG = "progress.png"
 
 CHECKPOINT_FINAL = "checkpoint_final.pth"

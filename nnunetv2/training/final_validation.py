@@ -15,12 +15,14 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2.configuration import available_cpus, num_processes
+from nnunetv2.errors import CaseError
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_of_cases
-from nnunetv2.inference.background import BoundedExecutor
+from nnunetv2.inference.background import BoundedExecutor, call_for_case, note_failure, raise_failures
 from nnunetv2.inference.export_prediction import export_prediction_from_logits, resample_and_save
 from nnunetv2.inference.predictor import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 from nnunetv2.paths import nnUNet_preprocessed
+from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.layout import GROUND_TRUTH, SUMMARY_JSON, VALIDATION, next_stage_folder
 from nnunetv2.storage.stores import infer_dataset_class
 from nnunetv2.training.distributed import rank, world_size
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 # Under DDP the processes wait for each other after so many cases, so that none gets far enough ahead for a timeout.
 CASES_BETWEEN_BARRIERS = 20
+STAGE = "Final validation"
 
 
 def perform_actual_validation(trainer: nnUNetTrainer, save_probabilities: bool = False) -> None:
@@ -39,13 +42,15 @@ def perform_actual_validation(trainer: nnUNetTrainer, save_probabilities: bool =
 
     With ``save_probabilities`` each case also gets ``.npz`` and ``.pkl``. Where the next stage of a cascade is
     preprocessed, its input is stored, too. Under DDP the cases are shared out and the first process evaluates.
-    Raises WorkerError (a RuntimeError) naming the case when an export fails.
+    Cases that fail do not keep the others from being predicted; afterwards CaseFailures (a RuntimeError) names them,
+    CaseError if there was one case only.
     """
     folder = join(trainer.output_folder, VALIDATION)
     os.makedirs(folder, exist_ok=True)
     with ready_to_predict(trainer):
         _, cases = trainer.do_split()
-        _predict_cases(trainer, cases, folder, save_probabilities)
+        with failed_cases_listed(folder, STAGE, (rank(), world_size())):
+            _predict_cases(trainer, cases, folder, save_probabilities)
     if trainer.is_ddp:
         distributed.barrier()
     if rank() == 0:
@@ -77,21 +82,33 @@ def _predict_cases(trainer: nnUNetTrainer, cases: Sequence[str], folder: str, sa
     workers = max(1, min(num_processes(), available_cpus()))
     threads = max(1, available_cpus() // workers)
     last_barrier = len(cases) // world_size() - 1
+    failures: dict[str, CaseError] = {}
+    own = cases_of_this_process(cases)
     # The context manager waits for all exports, also after an error.
     with BoundedExecutor(workers, workers + 2, stage="Export of the final validation") as exports:
-        for index, case in enumerate(cases_of_this_process(cases)):
+        for index, case in enumerate(own):
             trainer.print_to_log_file(f"predicting {case}")
             exports.wait_for_capacity()
-            data, properties = network_input(trainer, dataset, case)
-            trainer.print_to_log_file(f"{case}, shape {data.shape}, rank {rank()}")
-            logits = predictor.predict_sliding_window_return_logits(data).cpu()
-            target = join(folder, case)
-            exports.submit(case, _export, trainer, logits, properties, target, save_probabilities, threads)
-            for stage in _stages_with(trainer, stages, case):
-                exports.submit(case, _export_for_next_stage, trainer, logits, case, properties, stage, threads)
+            try:
+                logits, properties = call_for_case(case, "Prediction", _logits, trainer, predictor, dataset, case)
+            except CaseError as error:
+                note_failure(failures, error)
+            else:
+                target = join(folder, case)
+                exports.submit(case, _export, trainer, logits, properties, target, save_probabilities, threads)
+                for stage in _stages_with(trainer, stages, case):
+                    exports.submit(case, _export_for_next_stage, trainer, logits, case, properties, stage, threads)
+                del logits
             if trainer.is_ddp and index < last_barrier and (index + 1) % CASES_BETWEEN_BARRIERS == 0:
                 distributed.barrier()
         exports.results()
+    raise_failures(STAGE, failures | exports.failures, len(own))
+
+
+def _logits(trainer: nnUNetTrainer, predictor: nnUNetPredictor, dataset: Any, case: str) -> tuple[torch.Tensor, dict]:
+    data, properties = network_input(trainer, dataset, case)
+    trainer.print_to_log_file(f"{case}, shape {data.shape}, rank {rank()}")
+    return predictor.predict_sliding_window_return_logits(data).cpu(), properties
 
 
 def _predictor(trainer: nnUNetTrainer) -> nnUNetPredictor:

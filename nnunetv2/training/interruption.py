@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nnunetv2.errors import WorkerError
+
 TIME_IS_UP = 75
 
 # Windows has no SIGUSR1.
@@ -59,7 +61,8 @@ def handled(handler: Callable[[int, object], object]) -> Iterator[None]:
 
 @contextmanager
 def saved_when_interrupted(save: Callable[[], None]) -> Iterator[None]:
-    """Call ``save`` when SIGTERM, SIGUSR1, Ctrl+C or the end of its time ends the block. Then ending goes on.
+    """Call ``save`` when SIGTERM, SIGUSR1, Ctrl+C, the end of its time or a dead worker ends the block. Then ending
+    goes on.
 
     Once a signal has arrived further ones are ignored, so that saving is not cut short.
     """
@@ -72,6 +75,6 @@ def saved_when_interrupted(save: Callable[[], None]) -> Iterator[None]:
     with handled(terminate):
         try:
             yield
-        except (TrainingTerminated, TimeIsUp, KeyboardInterrupt):
+        except (TrainingTerminated, TimeIsUp, KeyboardInterrupt, WorkerError):
             save()
             raise

@@ -7,22 +7,24 @@ are finished.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import logging
 import re
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
 
 from nnunetv2.configuration import available_cpus
-from nnunetv2.errors import CaseFailures, UsageError, WorkerError
+from nnunetv2.errors import CaseFailures, NNUNetError, UsageError, WorkerError, without_locals
+from nnunetv2.utilities.stalls import SECONDS_BETWEEN_LOOKS, StallWatch, stacks_of_threads
+from nnunetv2.utilities.worker_death import Death, memory_figures, size_of_files
+from nnunetv2.utilities.worker_processes import Finished, Raised, WorkerProcesses
+
+logger = logging.getLogger(__name__)
 
 _chosen: ContextVar[Executor | None] = ContextVar("executor", default=None)
 
@@ -49,42 +51,6 @@ def work_on(address: str | None) -> Iterator[None]:
             _chosen.reset(token)
 
 
-def process_pool(workers: int, cases: int | None = None, preload: Sequence[str] = ()) -> ProcessPoolExecutor:
-    """A pool of processes, at most one per case and per CPU, which end when this process does.
-
-    Never forked from this process, since fork is unsafe beside threads and CUDA. ``preload`` names modules that the
-    work needs: on Linux one clean process imports them once and the workers are forked from that, so that start-up is
-    paid once and its memory shared. Elsewhere, and without ``preload``, each worker starts from nothing.
-    """
-    limit = available_cpus() if cases is None else min(available_cpus(), cases)
-    context = multiprocessing.get_context("spawn")
-    if preload and sys.platform == "linux":
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(preload))
-    return ProcessPoolExecutor(
-        max(1, min(workers, limit)),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(dict(os.environ), os.getcwd()),
-    )
-
-
-def _start_worker(environment: dict[str, str], folder: str) -> None:
-    """Take over what may have changed since the clean process was started, and watch the process that has the work."""
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot stop its workers, and a worker that waits for work would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def map_cases(
     function: Callable[..., Any],
     cases: Iterable[tuple[str, Sequence[Any]]],
@@ -94,67 +60,109 @@ def map_cases(
     show_progress: bool = False,
     executor: Executor | None = None,
     preload: Sequence[str] = (),
+    flag: str = "-np",
 ) -> dict[str, Any]:
     """Call ``function(*arguments)`` for every ``(case id, arguments)`` and return ``{case id: result}`` in case order.
 
-    ``workers`` of 0 or 1 works in this process; more start that many processes (``preload``: see ``process_pool``);
-    ``executor``, or the one chosen with ``work_on``, overrides both. ``what`` names the stage in messages. Raises
-    CaseFailures after all other cases are done.
+    ``workers`` of 0 or 1 works in this process; more start that many processes, at most one per case and per CPU, which
+    end when this process does (``preload``: see ``WorkerProcesses``). ``executor``, or the one chosen with ``work_on``,
+    overrides both. In messages ``what`` names the stage, and ``flag`` what sets the number of processes.
+
+    Raises CaseFailures after all other cases are done. Errors of other processes have the traceback there as their
+    cause. What is no error of ours is logged with its traceback, too. When no case has finished for long, the log
+    tells what the workers do (``nnUNet_stall_minutes``).
     """
     cases = list(cases)
     executor = executor or _chosen.get()
-    if executor is None and (workers <= 1 or len(cases) <= 1):
-        outcomes = _in_process(function, cases, what, show_progress)
+    stage = _Stage(what, flag, show_progress)
+    if executor is not None:
+        outcomes = _in_executor(function, cases, stage, executor)
+    elif workers <= 1 or len(cases) <= 1:
+        outcomes = _in_process(function, cases, stage)
     else:
-        pool = process_pool(workers, len(cases), preload) if executor is None else executor
-        outcomes = _in_executor(function, cases, what, show_progress, pool, own_pool=executor is None)
-    failures = {case: outcome for case, outcome in outcomes.items() if isinstance(outcome, _Failure)}
-    if failures:
-        errors = {case: failure.error for case, failure in failures.items()}
-        results = {case: outcome for case, outcome in outcomes.items() if case not in failures}
+        outcomes = _in_processes(function, cases, stage, min(workers, len(cases), available_cpus()), preload)
+    errors = {case: outcomes[case].error for case, _ in cases if isinstance(outcomes[case], Raised)}
+    results = {case: outcomes[case].result for case, _ in cases if case not in errors}
+    if errors:
         raise CaseFailures(what, errors, len(cases), results) from next(iter(errors.values()))
-    return {case: outcomes[case] for case, _ in cases}
+    return results
 
 
-class _Failure:
-    def __init__(self, error: BaseException):
-        self.error = error
+@dataclass(frozen=True)
+class _Stage:
+    what: str
+    flag: str
+    show_progress: bool
+
+    def bar(self, items: Iterable[Any], total: int) -> Iterable[Any]:
+        return tqdm(items, total=total, desc=self.what, disable=not self.show_progress)
+
+    def raised(self, case: str, error: Exception) -> Raised:
+        if not isinstance(error, NNUNetError):
+            logger.error("%s: case %s failed", self.what, case, exc_info=error)
+        return Raised(without_locals(error))
 
 
-def _in_process(function, cases, what, show_progress) -> dict[str, Any]:
+def _in_process(function, cases, stage: _Stage) -> dict[str, Any]:
     outcomes: dict[str, Any] = {}
-    for case, arguments in tqdm(cases, desc=what, disable=not show_progress):
+    for case, arguments in stage.bar(cases, len(cases)):
         try:
-            outcomes[case] = function(*arguments)
+            outcomes[case] = Finished(function(*arguments))
         except Exception as error:
-            outcomes[case] = _Failure(error)
+            outcomes[case] = stage.raised(case, error)
     return outcomes
 
 
-def _in_executor(function, cases, what, show_progress, pool, own_pool) -> dict[str, Any]:
+def _in_processes(function, cases, stage: _Stage, workers: int, preload: Sequence[str]) -> dict[str, Any]:
+    outcomes: dict[str, Any] = {}
+    died: list[tuple[str, Sequence[Any], Death]] = []
+    with WorkerProcesses(workers, stage.what, preload) as pool:
+        for (case, arguments), outcome in stage.bar(pool.run(function, cases), len(cases)):
+            if isinstance(outcome, Death):
+                logger.warning("%s: the worker process with case %s %s", stage.what, case, outcome)
+                died.append((case, arguments, outcome))
+            else:
+                outcomes[case] = outcome if isinstance(outcome, Finished) else stage.raised(case, outcome.error)
+    for case, arguments, death in died:
+        outcomes[case] = _alone(function, case, arguments, stage, death)
+    return outcomes
+
+
+def _in_executor(function, cases, stage: _Stage, executor: Executor) -> dict[str, Any]:
     outcomes: dict[str, Any] = {}
     broken: list[tuple[str, Sequence[Any]]] = []
-    try:
-        futures: dict[Future, tuple[str, Sequence[Any]]] = {}
-        for case, arguments in cases:
-            try:
-                futures[pool.submit(function, *arguments)] = (case, arguments)
-            except BrokenProcessPool:
-                broken.append((case, arguments))
-        for future in tqdm(as_completed(futures), total=len(futures), desc=what, disable=not show_progress):
-            case, arguments = futures[future]
-            try:
-                outcomes[case] = future.result()
-            except BrokenProcessPool:
-                broken.append((case, arguments))
-            except Exception as error:
-                outcomes[case] = _Failure(_explained(error, case, what))
-    finally:
-        if own_pool:
-            pool.shutdown(cancel_futures=True)
+    futures: dict[Future, tuple[str, Sequence[Any]]] = {}
+    for case, arguments in cases:
+        try:
+            futures[executor.submit(function, *arguments)] = (case, arguments)
+        except BrokenExecutor:
+            broken.append((case, arguments))
+    for future in stage.bar(_as_completed(futures, stage.what), len(futures)):
+        case, arguments = futures[future]
+        try:
+            outcomes[case] = Finished(future.result(timeout=0))
+        except BrokenExecutor:
+            broken.append((case, arguments))
+        except Exception as error:
+            outcomes[case] = stage.raised(case, _explained(error, case, stage.what))
     for case, arguments in broken:
-        outcomes[case] = _alone(function, case, arguments, what)
+        outcomes[case] = _alone(function, case, arguments, stage, None)
     return outcomes
+
+
+def _as_completed(futures: Mapping[Future, tuple[str, Sequence[Any]]], what: str) -> Iterator[Future]:
+    pending, watch = set(futures), StallWatch(what)
+
+    def describe() -> str:
+        cases = ", ".join(futures[future][0] for future in futures if future in pending)
+        return f"Not finished: {cases}\n{stacks_of_threads()}"
+
+    while pending:
+        done, pending = wait(pending, timeout=SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+        if done:
+            watch.progressed()
+        yield from done
+        watch.check(describe)
 
 
 def _explained(error: Exception, case: str, what: str) -> Exception:
@@ -169,17 +177,23 @@ def _explained(error: Exception, case: str, what: str) -> Exception:
     )
 
 
-def _alone(function, case: str, arguments: Sequence[Any], what: str) -> Any:
+def _alone(function, case: str, arguments: Sequence[Any], stage: _Stage, before: Death | None) -> Any:
     """Run one case in a process of its own, so that a second death can be blamed on it."""
-    with process_pool(1) as pool:
-        try:
-            return pool.submit(function, *arguments).result()
-        except BrokenProcessPool:
-            return _Failure(
-                WorkerError(
-                    f"{what}: the worker process for case {case} was killed twice, most likely for lack of memory. "
-                    "Use fewer processes, or check the size of this case"
-                )
-            )
-        except Exception as error:
-            return _Failure(error)
+    logger.info("%s: case %s is tried once more, alone", stage.what, case)
+    with WorkerProcesses(1, stage.what) as pool:
+        ((_, outcome),) = pool.run(function, [(case, arguments)])
+    if isinstance(outcome, Finished):
+        logger.warning(
+            "%s: alone, case %s went well. Use fewer processes (%s, nnUNet_def_n_proc)", stage.what, case, stage.flag
+        )
+        return outcome
+    if isinstance(outcome, Raised):
+        return stage.raised(case, outcome.error)
+    first = "" if before is None else f" The first time, beside others, it {before.how}; {memory_figures(before.peak)}"
+    return Raised(
+        WorkerError(
+            f"the worker process was killed twice. The second time, alone, it {outcome}{first} Free memory, raise the "
+            f"limit, or use fewer processes ({stage.flag}, nnUNet_def_n_proc) if others run beside; check the size of "
+            f"this case (its files: {size_of_files(arguments) / 2**20:.1f} MiB)"
+        )
+    )

@@ -1,11 +1,20 @@
+import errno
 import threading
 import time
+import weakref
 from functools import partial
 
+import numpy as np
 import pytest
 
-from nnunetv2.errors import DatasetError, WorkerError
-from nnunetv2.inference.background import BoundedExecutor, call_for_case, prefetch
+from nnunetv2.errors import CaseError, CaseFailures, DatasetError, WorkerError
+from nnunetv2.inference.background import (
+    BoundedExecutor,
+    call_for_case,
+    items_that_can_be_made,
+    prefetch,
+    raise_failures,
+)
 
 
 def wait_until(condition, seconds=5.0):
@@ -116,12 +125,12 @@ def test_at_most_max_pending_calls_are_unfinished():
         assert not waiting.is_alive()
 
 
-def test_a_failure_is_raised_at_the_next_submission_with_its_case():
+def test_a_full_disk_is_raised_at_the_next_submission_with_its_case():
     def fail():
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     with (
-        pytest.raises(WorkerError, match="case a failed: OSError: disk full"),
+        pytest.raises(WorkerError, match="case a failed: OSError: .*disk full"),
         BoundedExecutor(workers=1, max_pending=5) as executor,
     ):
         executor.submit("a", fail)
@@ -137,3 +146,53 @@ def test_what_was_submitted_is_finished_although_the_loop_around_failed():
             executor.submit(str(number), lambda n: time.sleep(0.01) or done.append(n), number)
         raise ZeroDivisionError
     assert done == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_case_that_fails_does_not_keep_others_from_being_exported(workers):
+    with BoundedExecutor(workers) as executor:
+        for number in (0, 1, 2):
+            executor.submit(f"case_{number}", lambda n: 1 // n, number)
+        assert executor.results() == [None, 1, 0]
+    assert list(executor.failures) == ["case_0"]
+    assert executor.cases == ["case_0", "case_1", "case_2"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_items_behind_one_that_cannot_be_made_are_made(workers):
+    tasks = [partial(call_for_case, f"case_{n}", "Reading", lambda n: 6 // n, n) for n in (0, 1, 2)]
+    failures = {}
+    assert list(items_that_can_be_made(prefetch(tasks, workers), failures)) == [(1, 6), (2, 3)]
+    assert list(failures) == ["case_0"]
+
+
+def test_a_generator_ends_with_its_error():
+    items = (call_for_case(f"case_{n}", "Reading", lambda n: 6 // n, n) for n in (0, 1))
+    with pytest.raises(CaseError, match="case_0"):
+        list(items_that_can_be_made(items, {}))
+
+
+def test_failures_do_not_keep_arrays_alive():
+    arrays = []
+
+    def fail():
+        array = np.zeros(3)
+        arrays.append(weakref.ref(array))
+        raise ValueError(len(array))
+
+    with BoundedExecutor(1) as executor:
+        executor.submit("a", fail)
+    executor.results()
+    assert list(executor.failures) == ["a"]
+    assert arrays[0]() is None
+
+
+def test_the_error_of_an_only_case_is_raised_as_it_is():
+    error = CaseError("a", "no")
+    raise_failures("Prediction", {}, 1)
+    with pytest.raises(CaseError) as caught:
+        raise_failures("Prediction", {"a": error}, 1)
+    assert caught.value is error
+    with pytest.raises(CaseFailures, match="Prediction: 1 of 2 cases failed, the others are done.\n  no") as failures:
+        raise_failures("Prediction", {"a": error}, 2, {"b": 1})
+    assert failures.value.results == {"b": 1}

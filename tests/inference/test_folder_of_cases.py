@@ -8,7 +8,7 @@ import pytest
 from nnunetv2.errors import DatasetError, MissingFileError, WorkerError
 from nnunetv2.inference import folder_of_cases
 from nnunetv2.inference.folder_of_cases import cases_of_folder, main, predict_folder
-from nnunetv2.inference.predictor_process import ModelChoice, Outcome
+from nnunetv2.inference.predictor_process import ModelChoice, Outcome, PredictorProcess
 from nnunetv2.records.measurements import load_measurements
 from tests.flare24.image import CONFIGURATION, shrunk_model, write_case
 
@@ -101,25 +101,23 @@ def test_the_command_names_the_failed_cases_and_ends_with_status_1(inputs, tmp_p
 
 @pytest.mark.slow
 def test_a_killed_process_costs_its_case_only(folders, tmp_path, monkeypatch):
-    """The process is killed while it predicts the first case; the second gets a new process."""
+    """The process is killed each time it predicts the first case; the second gets a new process."""
     shrunk_model(folders["nnUNet_results"])
     write_case(tmp_path / "inputs" / "first.nii.gz", 1)
     write_case(tmp_path / "inputs" / "second.nii.gz", 2)
 
-    class Killed(folder_of_cases.PredictorProcess):
-        killed = False
+    received = PredictorProcess._received
 
-        def predict(self, image, output_truncated):
-            if not Killed.killed:
-                self._connection = self._started()
-                os.kill(self._process.pid, signal.SIGKILL)
-                Killed.killed = True
-            return super().predict(image, output_truncated)
+    def killed(self, connection, what):
+        if "first" in what:
+            os.kill(self._process.pid, signal.SIGKILL)
+        return received(self, connection, what)
 
-    monkeypatch.setattr(folder_of_cases, "PredictorProcess", Killed)
+    monkeypatch.setattr(PredictorProcess, "_received", killed)
     failures = predict_folder(tmp_path / "inputs", tmp_path / "outputs", CHOICE)
     assert list(failures) == ["first"]
-    assert "ended by SIGKILL, most likely for lack of memory" in failures["first"]
+    assert "killed twice" in failures["first"]
+    assert "ended by the signal SIGKILL (most likely for lack of memory)" in failures["first"]
     measured = load_measurements(tmp_path / "outputs" / "measurements.csv")["second"]
     assert measured.seconds > 0
     assert measured.start_up_seconds > 0

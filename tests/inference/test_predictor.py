@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2.errors import WorkerError
+from nnunetv2.errors import CaseFailures, WorkerError
 from nnunetv2.inference import predict_from_raw_data as facade
 from tests.inference.conftest import (
     REGIONS,
@@ -113,28 +113,54 @@ def test_continuing_keeps_what_is_complete_and_makes_the_rest(image_folder, tmp_
     assert again is None
 
 
-def test_an_error_in_an_export_carries_the_case_and_earlier_cases_are_written(image_folder, tmp_path, monkeypatch):
+def test_an_error_in_an_export_carries_the_case_and_the_others_are_written(image_folder, tmp_path, monkeypatch):
     real = facade.export_prediction_from_logits
 
     def failing(logits, properties, configuration, plans, dataset_json, ofile, save_probabilities):
         if ofile.endswith("case_b"):
-            raise OSError("no space left on device")
+            raise OSError("the disk is unwell")
         real(logits, properties, configuration, plans, dataset_json, ofile, save_probabilities)
 
     monkeypatch.setattr(facade, "export_prediction_from_logits", failing)
     threads = threading.active_count()
-    with pytest.raises(WorkerError, match="case_b.*no space left"):
+    with pytest.raises(WorkerError, match="1 of 3 cases failed.*\n.*case_b.*the disk is unwell"):
         predictor().predict_from_files(str(image_folder.folder), str(tmp_path / "out"), **WORKERS)
     assert (tmp_path / "out" / "case_a.nii.gz").is_file()
     assert not (tmp_path / "out" / "case_b.nii.gz").exists()
+    assert (tmp_path / "out" / "case_c.nii.gz").is_file()
     assert threading.active_count() == threads
 
 
-def test_an_unreadable_image_is_named_and_what_came_before_is_written(image_folder, tmp_path):
-    (image_folder.folder / "case_b_0000.nii.gz").write_bytes(b"not an image")
-    with pytest.raises(WorkerError, match="Preprocessing of case case_b failed"):
-        predictor().predict_from_files(str(image_folder.folder), str(tmp_path / "out"), **WORKERS)
-    assert (tmp_path / "out" / "case_a.nii.gz").is_file()
+@pytest.mark.parametrize("workers", [WORKERS, NO_WORKERS])
+def test_an_unreadable_image_is_named_and_listed_and_the_others_are_predicted(image_folder, tmp_path, workers):
+    image = image_folder.folder / "case_b_0000.nii.gz"
+    good = image.read_bytes()
+    image.write_bytes(b"not an image")
+    out = tmp_path / "out"
+    with pytest.raises(CaseFailures, match="Preprocessing of case case_b failed") as caught:
+        predictor().predict_from_files(str(image_folder.folder), str(out), **workers)
+    assert caught.value.listed_in == str(out / "failed_cases.json")
+    listing = json.loads((out / "failed_cases.json").read_text())["Prediction"]
+    assert (listing["total"], list(listing["failed"])) == (3, ["case_b"])
+    assert "Traceback" in listing["failed"]["case_b"]["traceback"]
+    assert sorted(path.name for path in out.glob("*.nii.gz")) == ["case_a.nii.gz", "case_c.nii.gz"]
+    image.write_bytes(good)
+    predictor().predict_from_files(str(image_folder.folder), str(out), overwrite=False, **workers)
+    assert sorted(path.name for path in out.glob("case*")) == [f"case_{c}.nii.gz" for c in "abc"]
+    assert not (out / "failed_cases.json").exists()
+
+
+def test_a_network_that_fails_for_one_case_predicts_the_others(image_folder, tmp_path):
+    def network(batch):
+        network.calls += 1
+        if network.calls == 1:
+            raise torch.cuda.OutOfMemoryError("not for this one")
+        return Thresholds()(batch)
+
+    network.calls = 0
+    with pytest.raises(CaseFailures, match="Prediction of case case_a failed: OutOfMemoryError"):
+        predictor(network).predict_from_files(str(image_folder.folder), str(tmp_path / "out"), **WORKERS)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["case_b.nii.gz", "case_c.nii.gz"]
 
 
 def test_an_error_of_the_network_names_the_case(image_folder):

@@ -25,6 +25,7 @@ from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.records.dataset_json import channel_names_of
+from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import read_json, write_json
 from nnunetv2.records.fingerprint import Fingerprint
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON
@@ -163,14 +164,16 @@ class DatasetFingerprintExtractor:
             tasks = {c: (files["images"], files["label"], reader, num_samples) for c, files in self.dataset.items()}
         else:
             tasks = {c: (keeper, c, files, reader, num_samples, anew) for c, files in self.dataset.items()}
-        results = map_cases(
-            self.analyze_case if self._analyzes_itself else measure_case,
-            tasks.items(),
-            self.num_processes,
-            what=f"fingerprint of {self.dataset_name}",
-            show_progress=self.show_progress_bar,
-            preload=(__name__, reader.__module__),
-        )
+        with failed_cases_listed(join(nnUNet_preprocessed, self.dataset_name), "Fingerprint"):
+            results = map_cases(
+                self.analyze_case if self._analyzes_itself else measure_case,
+                tasks.items(),
+                self.num_processes,
+                what=f"fingerprint of {self.dataset_name}",
+                flag="-np, in nnUNetv2_plan_and_preprocess -npfp",
+                show_progress=self.show_progress_bar,
+                preload=(__name__, reader.__module__),
+            )
         if self._analyzes_itself:
             return {case: _from_analyze_case(result) for case, result in results.items()}
         return results

@@ -10,10 +10,10 @@ from batchgenerators.dataloading.single_threaded_augmenter import SingleThreaded
 
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.dataloading.device_augmenter import DeviceAugmenter
+from nnunetv2.training.dataloading.loader_workers import WatchedAugmenter
 
 Augmenter = SingleThreadedAugmenter | NonDetMultiThreadedAugmenter | MultiThreadedAugmenter
 
-_SECONDS_BETWEEN_POLLS = 0.002
 _SECONDS_OF_SILENCE = 0.25
 
 
@@ -34,8 +34,8 @@ def start_augmenters(
     pin_memory : copy batches to page-locked memory, for CUDA.
 
     One batch of each is drawn and dropped, so that workers start now and failures show here. Batches of several
-    workers come in the order they get ready, or in turn if the loader has a seed. Raises RuntimeError when a worker
-    dies.
+    workers come in the order they get ready, or in turn if the loader has a seed. Raises WorkerError (a RuntimeError)
+    when a worker dies or fails.
     """
     if num_workers == 0:
         augmenters = SingleThreadedAugmenter(train_loader, None), SingleThreadedAugmenter(val_loader, None)
@@ -49,27 +49,23 @@ def start_augmenters(
     return augmenters
 
 
-def _pool(loader: nnUNetDataLoader, workers: int, ready: int, pin_memory: bool) -> Augmenter:
-    if getattr(loader, "seed", None) is None:
-        return NonDetMultiThreadedAugmenter(
-            loader, None, workers, ready, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
-        )
-    loader.number_of_threads_in_multithreaded = workers
-    per_worker = max(1, ready // workers)
-    return MultiThreadedAugmenter(
-        loader, None, workers, per_worker, seeds=None, pin_memory=pin_memory, wait_time=_SECONDS_BETWEEN_POLLS
-    )
+def _pool(loader: nnUNetDataLoader, workers: int, ready: int, pin_memory: bool) -> WatchedAugmenter:
+    in_turn = getattr(loader, "seed", None) is not None
+    if in_turn:
+        loader.number_of_threads_in_multithreaded = workers
+    return WatchedAugmenter(loader, None, workers, ready, pin_memory=pin_memory, in_turn=in_turn)
 
 
 def stop_augmenters(*augmenters: Augmenter | DeviceAugmenter | None) -> None:
     """End the worker processes of ``augmenters``; what runs in this process, and None, needs nothing.
 
-    Batches on their way are received first: a worker that ends while its tensors are being fetched leaves a traceback.
+    Those of batchgenerators may be there where a trainer of somebody's own made them. Their batches on the way are
+    received first: a worker that ends while its tensors are being fetched leaves a traceback.
     """
     for augmenter in augmenters:
         if isinstance(augmenter, DeviceAugmenter):
             stop_augmenters(augmenter.source)
-        elif isinstance(augmenter, MultiThreadedAugmenter):
+        elif isinstance(augmenter, (WatchedAugmenter, MultiThreadedAugmenter)):
             augmenter._finish()
         elif isinstance(augmenter, NonDetMultiThreadedAugmenter) and augmenter.initialized:
             augmenter.pause_event.set()

@@ -96,6 +96,7 @@ class nnUNetDataLoader(DataLoader):
         self.transforms = transforms
         self.seed = seed
         self.first_batch = self._next_batch = first_batch
+        self.keys_at_work: Sequence[str] = ()  # for messages about what went wrong with a batch
 
     @staticmethod
     def _identifiers_of(data: Any) -> Sequence[str]:
@@ -158,7 +159,7 @@ class nnUNetDataLoader(DataLoader):
         return stack_samples(samples, keys)
 
     def _draw_patches(self) -> tuple[Sequence[str], list[tuple[np.ndarray, np.ndarray, Mapping[str, Any]]]]:
-        keys = self.get_indices()
+        keys = self.keys_at_work = self.get_indices()
         return keys, [self._load_patch(key, self.get_do_oversample(j)) for j, key in enumerate(keys)]
 
     def _load_patch(self, key: str, force_fg: bool) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
+from nnunetv2.training.dataloading.loader_workers import WatchedAugmenter
 
 
-class LimitedLenWrapper(NonDetMultiThreadedAugmenter):
-    """``NonDetMultiThreadedAugmenter`` with ``len()``, for loops and progress bars that want one.
+class LimitedLenWrapper(WatchedAugmenter):
+    """``WatchedAugmenter`` with ``len()``, for loops and progress bars that want one.
 
     ``my_imaginary_length`` is the length to report; everything else goes to the augmenter.
     """
