@@ -6,6 +6,7 @@ Every class also extends the built-in exceptions that callers of nnU-Net v2 alre
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -83,6 +84,22 @@ class UsageError(NNUNetError, RuntimeError, ValueError, AssertionError):
 
 class MemoryLimitError(NNUNetError, MemoryError):
     """A case needs more memory than the limit that was given, even at the smallest settings."""
+
+
+#: Numbers by which the system says that there is no room for more, in words.
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "the disk quota is used up",
+    errno.EFBIG: "files may not grow further (ulimit -f, or a limit of the file system)",
+}
+
+
+class DiskFullError(NNUNetError, OSError):
+    """There is no room for a file, or not enough for what a stage is going to write."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.errno = errno.ENOSPC  # what handlers of OSError look at
 
 
 class WorkerError(NNUNetError, RuntimeError):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from nnunetv2.cli.logs import configure_logging
-from nnunetv2.errors import NNUNetError
+from nnunetv2.errors import NO_ROOM, NNUNetError
 
 
 def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]:
@@ -27,6 +27,12 @@ def command(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]
                 raise
             sys.stdout.flush()
             sys.stderr.write(f"Error: {error}\n")
+            raise SystemExit(1) from error
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            sys.stdout.flush()
+            sys.stderr.write(f"Error: {error}. Make room and run the same command again; what is finished is kept\n")
             raise SystemExit(1) from error
         except KeyboardInterrupt as error:
             sys.stderr.write("Interrupted.\n")

@@ -9,7 +9,8 @@ import numpy as np
 
 from nnunetv2.errors import ImageError
 from nnunetv2.imageio.complete_files import require_complete
-from nnunetv2.imageio.file_access import reading, writing
+from nnunetv2.imageio.file_access import reading
+from nnunetv2.imageio.itk_files import write_image
 from nnunetv2.imageio.label_values import label_dtype
 from nnunetv2.records.files import PathLike, copy_file
 
@@ -24,14 +25,6 @@ def read_image(path: PathLike) -> sitk.Image:
     with reading(path) as name:
         require_complete(name)
         return sitk.ReadImage(name)
-
-
-def write_image(image: sitk.Image, path: PathLike) -> None:
-    """Write an image, compressed, atomically."""
-    import SimpleITK as sitk
-
-    with writing(path) as temporary:
-        sitk.WriteImage(image, str(temporary), True)
 
 
 def rank_of(path: PathLike) -> int:

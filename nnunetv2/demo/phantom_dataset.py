@@ -9,7 +9,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2.demo.phantom import PhantomSettings, make_phantom
-from nnunetv2.records.files import PathLike, atomic_path, write_json
+from nnunetv2.imageio.itk_files import write_image
+from nnunetv2.records.files import PathLike, write_json
 from nnunetv2.records.layout import DATASET_JSON, IMAGES_TR, IMAGES_TS, LABELS_TR, LABELS_TS, channel_file_name
 
 FILE_ENDING = ".nii.gz"
@@ -56,5 +57,4 @@ def write_volume(path: PathLike, array: np.ndarray, spacing: tuple[float, ...]) 
     image = sitk.GetImageFromArray(array)
     image.SetSpacing([float(value) for value in spacing[::-1]])
     image.SetOrigin([-0.5 * size * step for size, step in zip(array.shape[::-1], spacing[::-1], strict=True)])
-    with atomic_path(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+    write_image(image, path)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nnunetv2.errors import UsageError, WorkerError
+from nnunetv2.records.files import atomic_path
 
 
 def say(text: str) -> None:
@@ -75,8 +76,8 @@ class Workplace:
 
     def write_trainer(self, name: str, text: str) -> None:
         """Put a trainer into the folder that nnUNet_extTrainer names."""
-        self.trainers.mkdir(parents=True, exist_ok=True)
-        (self.trainers / f"{name}.py").write_text(text, encoding="utf-8")
+        with atomic_path(self.trainers / f"{name}.py") as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def report_times(self) -> None:
         """Print how long each step took."""

@@ -35,8 +35,11 @@ from nnunetv2.inference.labels_from_logits import (
 )
 from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import PathLike, read_json, read_pickle, write_json, write_pickle
+from nnunetv2.records.folders import written_aside
 from nnunetv2.records.labels import Labels
 from nnunetv2.records.layout import DATASET_JSON, PLANS_JSON, files_with_ending
+from nnunetv2.records.temporary import remove_remains
+from nnunetv2.utilities.disk_space import require_room
 from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -83,7 +86,8 @@ def merge_files(
     if save_probabilities:
         write_pickle(output_filename_truncated + ".pkl", properties)
     writer = image_reader_writer() if isinstance(image_reader_writer, type) else image_reader_writer
-    writer.write_seg(segmentation, output_filename_truncated + output_file_ending, properties)
+    with written_aside(output_filename_truncated + output_file_ending) as temporary:
+        writer.write_seg(segmentation, str(temporary), properties)
 
 
 def _segmentation(channels, label_manager: LabelManager) -> np.ndarray:
@@ -123,10 +127,23 @@ def ensemble_folders(
     cases = _common_cases(folders)
     _require_same_labels(folders, dataset_json)
     sources = {case: [existing_file(join(folder, case)) for folder in folders] for case in cases}
+    if save_merged_probabilities:
+        _require_room(sources, output_folder)
     os.makedirs(output_folder, exist_ok=True)
+    remove_remains(output_folder)
     write_json(join(output_folder, DATASET_JSON), dataset_json, sort_keys=False)
     write_json(join(output_folder, PLANS_JSON), plans, sort_keys=False)
     _merge_cases(sources, output_folder, plans, dataset_json, save_merged_probabilities, num_processes)
+
+
+def _require_room(sources: Mapping[str, Sequence[str]], output_folder: str) -> None:
+    """Raise DiskFullError when the means cannot fit: they compress no better than half as well as the best member."""
+    needed = sum(min(map(os.path.getsize, files)) for files in sources.values()) // 2
+    replaced = sum(os.path.getsize(path) for case in sources if isfile(path := join(output_folder, case + NPZ)))
+    require_room(
+        *(output_folder, needed - replaced, f"the ensemble of {len(sources)} case(s) with --save_npz"),
+        "Make room, choose another disk with -o, or leave --save_npz out",
+    )
 
 
 def ensemble_crossvalidations(
@@ -156,6 +173,7 @@ def ensemble_crossvalidations(
     plans = document_of(None, models[0], PLANS_JSON)
     _require_same_labels(models, dataset_json)
     ending = dataset_json["file_ending"]
+    remove_remains(output_folder)
     prepare_collection(output_folder, [case + ending for case in cases], ending, overwrite)
     write_json(join(output_folder, DATASET_JSON), dataset_json, sort_keys=False)
     write_json(join(output_folder, PLANS_JSON), plans, sort_keys=False)

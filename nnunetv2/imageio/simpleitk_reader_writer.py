@@ -17,8 +17,9 @@ from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
 from nnunetv2.imageio.complete_files import require_complete
-from nnunetv2.imageio.file_access import own_block, reading, writing
+from nnunetv2.imageio.file_access import own_block, reading
 from nnunetv2.imageio.gzip_nifti import read_gzip_voxels
+from nnunetv2.imageio.itk_files import write_image
 from nnunetv2.imageio.label_values import as_stored_labels
 
 # Spacing of the made-up first axis of 2D images, in multiples of the coarser real one: far above any threshold for
@@ -52,7 +53,7 @@ class SimpleITKIO(BaseReaderWriter):
 
     def write_seg(self, seg: np.ndarray, output_fname: str, properties: dict[str, Any]) -> None:
         """See BaseReaderWriter. A label map of 4D images gets the geometry of their three spatial axes."""
-        _write(_label_image(seg, output_fname, properties), output_fname)
+        write_image(_label_image(seg, output_fname, properties), output_fname)
 
 
 class SimpleITKIOWithReorient(SimpleITKIO):
@@ -78,7 +79,7 @@ class SimpleITKIOWithReorient(SimpleITKIO):
         """See BaseReaderWriter; the file gets the orientation the image had."""
         image = _label_image(seg, output_fname, properties)
         original = own_block(properties["sitk_stuff"], "original_orientation", output_fname)
-        _write(sitk.DICOMOrient(image, original), output_fname)
+        write_image(sitk.DICOMOrient(image, original), output_fname)
 
 
 def _read_file(path: str) -> ChannelFile:
@@ -181,8 +182,3 @@ def _label_image(seg: np.ndarray, output_fname: str, properties: dict[str, Any])
     direction = np.asarray(geometry["direction"], dtype=float).reshape(rank, rank)[:kept, :kept]
     image.SetDirection(direction.ravel().tolist())
     return image
-
-
-def _write(image: sitk.Image, output_fname: str) -> None:
-    with writing(output_fname) as temporary:
-        sitk.WriteImage(image, str(temporary), True)

@@ -51,9 +51,10 @@ class Tiff3DIO(BaseReaderWriter):
         """See BaseReaderWriter; writes the spacing file too."""
         spacing_file = _without_ending(output_fname) + ".json"
         labels = as_stored_labels(seg, output_fname)
+        # The image comes last: where it is, its spacing is, too.
+        write_json(spacing_file, {"spacing": [float(s) for s in properties["spacing"]]})
         with writing(output_fname) as temporary:
             tifffile.imwrite(temporary, labels, compression="zlib", photometric="minisblack")
-        write_json(spacing_file, {"spacing": [float(s) for s in properties["spacing"]]})
 
 
 def _without_ending(path: str) -> str:

@@ -150,9 +150,12 @@ def select_part(items: Sequence, part_id: int, num_parts: int) -> list:
 
 
 def is_complete(output_truncated: str, file_ending: str, with_probabilities: bool) -> bool:
-    """Whether a case has been written before (files appear only when complete, see ``export_prediction``)."""
+    """Whether a case has been written before (files appear only when complete, see ``export_prediction``).
+
+    With probabilities their properties have to be there, too: ensembles need both.
+    """
     return isfile(output_truncated + file_ending) and (
-        not with_probabilities or existing_file(output_truncated) is not None
+        not with_probabilities or (existing_file(output_truncated) is not None and isfile(output_truncated + ".pkl"))
     )
 
 

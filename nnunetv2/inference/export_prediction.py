@@ -7,9 +7,7 @@ of the image reader on the way out. Spacings are in mm.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from nnunetv2.inference.slab_export import LabelRun, can_stream, labels_of_logit
 from nnunetv2.preprocessing.resampling.slab_resampling import stock_settings
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
 from nnunetv2.records.files import read_json, write_pickle
+from nnunetv2.records.folders import written_aside
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
@@ -176,17 +175,9 @@ def _by_whole_channels(
 def _write_segmentation(
     segmentation: np.ndarray, path: str, plans_manager: PlansManager, properties: Mapping[str, Any]
 ) -> None:
-    """Write through the plans' writer, atomically whatever that writer does.
-
-    It writes into a folder of its own first, since some writers leave a second file beside the image.
-    """
-    target = Path(path)
-    with tempfile.TemporaryDirectory(prefix=".tmp_", dir=target.parent) as folder:
-        temporary = Path(folder) / target.name
+    """Write through the plans' writer, atomically whatever that writer does."""
+    with written_aside(path) as temporary:
         plans_manager.image_reader_writer_class().write_seg(segmentation, str(temporary), properties)
-        companions = [file for file in Path(folder).iterdir() if file != temporary]
-        for file in (*companions, temporary):
-            os.replace(file, target.parent / file.name)
 
 
 def export_prediction_from_logits(
@@ -238,10 +229,13 @@ def write_case(
     mapped from a file without a copy of it in memory. Creates the folder.
     """
     os.makedirs(os.path.dirname(output_file_truncated) or ".", exist_ok=True)
+    path = output_file_truncated + dataset_json["file_ending"]
     if probabilities is not None:
+        # An earlier label map would vouch for probabilities of another prediction.
+        if os.path.isfile(path):
+            os.unlink(path)
         write_probabilities(probabilities, output_file_truncated, probability_format)
         write_pickle(output_file_truncated + ".pkl", properties)
-    path = output_file_truncated + dataset_json["file_ending"]
     if by_slices:
         from nnunetv2.imageio.nifti_slices import write_label_slices
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import tempfile
@@ -11,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from nnunetv2.errors import NO_ROOM
 from nnunetv2.geometry.boxes import insert
 from nnunetv2.inference.labels_from_logits import label_dtype
 from nnunetv2.inference.slab_export import LabelRun
+from nnunetv2.records.temporary import temporary_prefix
+from nnunetv2.utilities.disk_space import no_scratch_room
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 
@@ -90,12 +94,15 @@ class _ScratchFile:
 
     def __init__(self, folder: str, shape: tuple[int, ...], dtype: np.dtype):
         os.makedirs(folder, exist_ok=True)
-        handle, self._path = tempfile.mkstemp(prefix=".tmp_prediction_", dir=folder)
+        size = dtype.itemsize * int(np.prod(shape))
+        handle, self._path = tempfile.mkstemp(prefix=temporary_prefix() + "prediction_", dir=folder)
         try:
-            os.ftruncate(handle, dtype.itemsize * int(np.prod(shape)))
+            _reserve(handle, size)
             self._map = mmap.mmap(handle, 0)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             os.unlink(self._path)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise no_scratch_room(folder, size) from error
             raise
         finally:
             os.close(handle)
@@ -112,3 +119,17 @@ class _ScratchFile:
         """Give the disk space back, once nobody uses the array any more."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
+
+
+def _reserve(handle: int, size: int) -> None:
+    """Give an empty file its size and its place on the disk.
+
+    Writing to a mapped file that has no place yet ends the process with SIGBUS when the disk is full.
+    """
+    os.ftruncate(handle, size)
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # what some file systems and C libraries say
+                raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnunetv2.records import layout
 from nnunetv2.records.files import write_json
+from nnunetv2.records.temporary import remove_remains
 
 Outputs = str | os.PathLike | Sequence[str | os.PathLike] | None
 
@@ -30,11 +31,13 @@ def folder_alone(outputs: Outputs) -> str | None:
 def write_documents(outputs: Outputs, arguments: Mapping[str, Any], dataset_json: dict, plans: dict) -> None:
     """Write ``predict_from_raw_data_args.json``, ``dataset.json`` and ``plans.json``; creates the folder.
 
-    Postprocessing, ensembling and evaluation read the last two. Nothing is written when results are returned.
+    Postprocessing, ensembling and evaluation read the last two. What killed predictions left there is removed. Nothing
+    is written when results are returned.
     """
     folder = output_folder_of(outputs)
     if folder is None:
         return
+    remove_remains(folder)
     write_json(join(folder, layout.PREDICTION_ARGUMENTS_JSON), _plain(dict(arguments)))
     write_json(join(folder, layout.DATASET_JSON), dataset_json, sort_keys=False)
     write_json(join(folder, layout.PLANS_JSON), plans, sort_keys=False)

@@ -27,6 +27,7 @@ from nnunetv2.inference.case_limits import threads_that_fit
 from nnunetv2.inference.case_lists import work_list
 from nnunetv2.inference.limited_items import array_item_in_parts, items_from_arrays, items_from_files
 from nnunetv2.inference.output_folder import folder_alone, write_documents
+from nnunetv2.inference.room_for_outputs import require_room_for
 from nnunetv2.inference.streaming_predictor import Prediction, StreamingPredictor
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.records.failed_cases import failed_cases_listed
@@ -124,9 +125,11 @@ class nnUNetPredictor(StreamingPredictor):
                 f"this configuration is the second stage of a cascade. Predict with {previous_stage} first, then name "
                 "its output folder (-prev_stage_predictions, folder_with_segs_from_prev_stage)"
             )
-        return self._manage_input_and_output_lists(
+        cases = self._manage_input_and_output_lists(
             inputs, outputs, previous_stage_folder, overwrite, part_id, num_parts, save_probabilities
         )
+        require_room_for(self, cases[0], cases[1], save_probabilities)
+        return cases
 
     def _manage_input_and_output_lists(
         self,

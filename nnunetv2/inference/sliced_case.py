@@ -12,6 +12,7 @@ import torch
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import Slicer, padding_to_tile
 from nnunetv2.preprocessing.preprocessors.sliced_preprocessing import BLOCK, SlicedPreprocessing, refuse_cascade
+from nnunetv2.records.temporary import temporary_prefix
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 
@@ -101,7 +102,7 @@ def sliced_files(
     refuse_cascade(configuration, files)
     from nnunetv2.imageio.nifti_slices import NiftiSlices
 
-    unpacked = tempfile.TemporaryDirectory(prefix=".tmp_unpacked_", dir=folder)
+    unpacked = tempfile.TemporaryDirectory(prefix=temporary_prefix() + "unpacked_", dir=folder)
     images = NiftiSlices(files, plans_manager.image_reader_writer_class, unpacked.name)
     return SlicedCase(SlicedPreprocessing(images, plans_manager, configuration), unpacked)
 

@@ -55,7 +55,7 @@ def download_and_install_from_url(
     if allow_http and sha256 is None:
         raise UsageError("--allow-http needs --sha256 (sha256=...), since what comes by http may have been changed")
     require_secure(url, allow_http)
-    with private_folder(nnUNet_results.require(), prefix=".download_") as private:
+    with private_folder(nnUNet_results.require()) as private:
         path = private / "model.zip"
         digest = download(
             url, path, max_bytes=max_bytes, show_progress=show_progress, sha256=sha256, allow_http=allow_http

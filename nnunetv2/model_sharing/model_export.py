@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from os.path import exists, isdir, join
@@ -22,15 +21,21 @@ from nnunetv2.model_sharing.export_selection import (
 )
 from nnunetv2.paths import nnUNet_results
 from nnunetv2.records.files import PathLike, atomic_path
+from nnunetv2.records.folders import private_folder
 from nnunetv2.records.layout import CHECKPOINT_FINAL, model_identifier
+from nnunetv2.records.temporary import remove_remains
 from nnunetv2.training.checkpoint import read_checkpoint, write_checkpoint
 from nnunetv2.training.slim_checkpoint import for_use, is_slim, write_slim
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+from nnunetv2.utilities.disk_space import require_room
 
 logger = logging.getLogger(__name__)
 
 # Weights hardly shrink however hard one tries; the fastest level takes a third of the time of the default.
 _COMPRESSION_LEVEL = 1
+# Weights in an archive take nine tenths of their size (measured), and at least so much; with Adam two thirds of a
+# checkpoint are the optimizer's.
+_LEAST_COMPRESSED, _LEAST_WEIGHTS = 0.5, 1 / 3
 
 AddCheckpoint = Callable[[zipfile.ZipFile, str, str], None]
 
@@ -90,10 +95,22 @@ def export_pretrained_model(
     files += files_of_ensembles(folder, models, export_crossval_predictions) + files_about_inference(folder)
     if slim:
         files = needed_for_prediction(files)
+    _prepare_folder(output_file, files, weights_only or slim)
     _write_archive(
         output_file, dataset_name, files, _add_slim if slim else _add_without_training_state if weights_only else None
     )
     logger.info("%s: %s (%.1f MB)", output_file, ", ".join(models), os.path.getsize(output_file) / 1e6)
+
+
+def _prepare_folder(output_file: str, files: Sequence[SharedFile], reduced: bool) -> None:
+    """Remove what killed exports left where the archive goes. Raises DiskFullError when it is certain not to fit."""
+    folder = os.path.dirname(output_file) or "."
+    remove_remains(folder)
+    checkpoints = sum(os.path.getsize(file.source) for file in files if file.is_checkpoint)
+    require_room(
+        *(folder, int(checkpoints * (_LEAST_WEIGHTS if reduced else 1) * _LEAST_COMPRESSED), output_file),
+        "Make room, choose another disk with -o, or leave the state of the optimizer out with --weights_only or --slim",
+    )
 
 
 def _write_archive(
@@ -115,14 +132,19 @@ def _write_archive(
 
 
 def _add_without_training_state(archive: zipfile.ZipFile, checkpoint: str, name: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder(_folder_of(archive)) as folder:
         reduced = join(folder, os.path.basename(checkpoint))
         write_checkpoint(reduced, for_use(read_checkpoint(checkpoint), checkpoint))
         archive.write(reduced, name)
 
 
 def _add_slim(archive: zipfile.ZipFile, checkpoint: str, name: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder(_folder_of(archive)) as folder:
         slim = slim_name(join(folder, os.path.basename(checkpoint)))
         write_slim(slim, read_checkpoint(checkpoint), checkpoint)
         archive.write(slim, slim_name(name))
+
+
+def _folder_of(archive: zipfile.ZipFile) -> str:
+    """Where the archive is written: the disk that was found large enough."""
+    return os.path.dirname(str(archive.filename)) or "."

@@ -18,11 +18,15 @@ from nnunetv2.paths import nnUNet_results
 from nnunetv2.records.files import PathLike, read_json
 from nnunetv2.records.folders import private_folder
 from nnunetv2.records.layout import DATASET_JSON, PLANS_JSON
+from nnunetv2.records.temporary import remains, remove_remains
 from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id, find_candidate_datasets
+from nnunetv2.utilities.disk_space import require_room
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+REPLACED = "replaced"
+"""Folder inside the private one: models that were there before, by data set."""
 _DEFAULT_LIMITS = ArchiveLimits()
 
 
@@ -50,18 +54,24 @@ def install_model_from_zip_file(
     with open_archive(os.fspath(zip_file), source) as archive:
         contents = check_archive(archive, source, limits)
         target = results / contents.dataset_name
+        # Beside the real folder of the data set, so that moving is renaming even if that is a link to another disk.
+        place = Path(os.path.realpath(target))
+        _bring_back_replaced(place.parent)
+        remove_remains(place.parent)
         if not overwrite:
             _require_new(contents, target, source)
-        # Beside the real folder of the data set, so that moving is renaming even if that is a link to another disk.
-        with private_folder(Path(os.path.realpath(target)).parent, prefix=".install_") as private:
+        require_room(
+            *(place.parent, contents.total_bytes, f"{source} was not installed: it"),
+            "Make room, or set nnUNet_results to another disk",
+        )
+        with private_folder(place.parent) as private:
             unpacked = private / "new" / contents.dataset_name
-            _require_space(private, contents.total_bytes, source)
             _unpack(archive, contents, unpacked, source)
             _check_documents(contents, unpacked, source)
             check_checkpoints(contents, unpacked, source)
             if slim_as_pth:
                 rewrite_slim(unpacked)
-            _move_into_place(unpacked, target, private / "replaced", overwrite)
+            _move_into_place(unpacked, target, private / REPLACED / place.name, overwrite)
     _warn_about_other_datasets(contents.dataset_name)
     models = [str(target / unit) for unit in contents.units if "__" in unit and not unit.startswith(ENSEMBLES)]
     for model in models:
@@ -75,15 +85,6 @@ def _require_new(contents: ArchiveContents, target: Path, source: str) -> None:
         raise UsageError(
             f"{source} was not installed, because {target} already has {', '.join(existing)}. Move that away, or "
             "replace it with --overwrite (overwrite=True)"
-        )
-
-
-def _require_space(folder: Path, needed: int, source: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UsageError(
-            f"{source} was not installed: it needs {needed:,} bytes, {free:,} are free in {folder.parent}. Make room, "
-            "or set nnUNet_results to another disk"
         )
 
 
@@ -138,6 +139,18 @@ def _move_into_place(new: Path, target: Path, replaced: Path, overwrite: bool) -
         if made_target and target.is_dir():
             shutil.rmtree(target)
         raise
+
+
+def _bring_back_replaced(results: Path) -> None:
+    """Put back what killed installations had moved away and not yet replaced."""
+    for private in remains(results):
+        for dataset in sorted((private / REPLACED).glob("*")):
+            files = [path.relative_to(dataset).as_posix() for path in dataset.rglob("*") if path.is_file()]
+            for unit in sorted({unit_of(file) for file in files}):
+                place = results / dataset.name / unit
+                if not place.exists():
+                    _rename(dataset / unit, place)
+                    logger.warning("%s is back: the installation that was to replace it did not finish", place)
 
 
 def _rename(origin: Path, place: Path) -> tuple[Path, Path]:

@@ -25,6 +25,7 @@ from nnunetv2.postprocessing.postprocessing_files import Chain, read_postprocess
 from nnunetv2.postprocessing.search import helpful_steps
 from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import PathLike, copy_file
+from nnunetv2.records.folders import written_aside
 from nnunetv2.records.layout import (
     DATASET_JSON,
     PLANS_JSON,
@@ -77,7 +78,8 @@ def load_postprocess_save(
     """``apply_postprocessing`` from file to file; the geometry stays."""
     segmentation, properties = image_reader_writer.read_seg(segmentation_file)
     result = apply_postprocessing(whole_numbers(segmentation[0]), pp_fns, pp_fn_kwargs)
-    image_reader_writer.write_seg(result, output_fname, properties)
+    with written_aside(output_fname) as temporary:
+        image_reader_writer.write_seg(result, str(temporary), properties)
 
 
 def load_postprocessing(file: PathLike) -> Chain:

@@ -1,7 +1,7 @@
 """Reading and writing single files: atomically, and with the path in every error.
 
 "Atomic" means: written under a temporary name in the same folder, flushed to disk, then renamed. A reader sees the old
-file or the new one, never half of it.
+file or the new one, never half of it, also after a kill or a loss of power.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.errors import FileContentError, MissingFileError
+from nnunetv2.errors import DiskFullError, FileContentError, MissingFileError
+from nnunetv2.records.temporary import temporary_prefix, without_temporary_folders
+from nnunetv2.utilities.disk_space import full_disk, without_room
 
 PathLike = str | os.PathLike[str]
 
@@ -25,18 +27,26 @@ PathLike = str | os.PathLike[str]
 def atomic_path(final: PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``final`` with the same ending; on success it is synced and renamed to ``final``.
 
-    On an exception the temporary file is removed and ``final`` stays as it was. Creates the folder if needed.
+    On an exception the temporary file is removed and ``final`` stays as it was. Creates the folder if needed. Raises
+    DiskFullError, naming ``final`` and the free space, when writing failed for lack of room.
     """
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps parallel writers apart; the ending stays, since image libraries choose the format by it.
-    temporary = final.with_name(f".tmp{os.getpid()}_{final.name}")
+    # The prefix keeps parallel writers apart; the ending stays, since image libraries choose the format by it.
+    temporary = final.with_name(temporary_prefix() + final.name)
     try:
         yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
+        sync(temporary)
         os.replace(temporary, final)
         sync_folder(final.parent)
+    except DiskFullError:
+        raise
+    except Exception as error:
+        written = temporary.stat().st_size if temporary.is_file() else 0
+        reason = without_room(error, temporary)
+        if reason is None:
+            raise
+        raise full_disk(without_temporary_folders(final), reason, written) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -52,6 +62,12 @@ def sync_folder(folder: PathLike) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sync(path: PathLike) -> None:
+    """Wait until the content of a file is on the disk."""
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def read_text(path: PathLike, encoding: str = "utf-8") -> str:

@@ -19,6 +19,7 @@ from nnunetv2.records.layout import (
     model_identifier,
     next_stage_folder,
 )
+from nnunetv2.training.room_for_checkpoints import require_room_for_checkpoints
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -88,6 +89,7 @@ def prepare_folders(trainer: nnUNetTrainer) -> None:
     if trainer.local_rank != 0:
         return
     os.makedirs(trainer.output_folder, exist_ok=True)
+    require_room_for_checkpoints(trainer)
     folder, base = trainer.preprocessed_dataset_folder, trainer.preprocessed_dataset_folder_base
     processes = max(1, get_allowed_n_proc_DA() // 2)
     trainer._dataset_class().unpack_dataset(folder, overwrite_existing=False, num_processes=processes, verify=True)

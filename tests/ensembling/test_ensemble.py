@@ -14,8 +14,9 @@ from nnunetv2.ensembling.ensemble import (
     ensemble_folders,
     merge_files,
 )
-from nnunetv2.errors import DatasetError, LabelsError, MissingFileError, UsageError
+from nnunetv2.errors import DatasetError, DiskFullError, LabelsError, MissingFileError, UsageError
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.utilities import disk_space
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tests.evaluation.tiny_results import (
     PROPERTIES,
@@ -246,3 +247,17 @@ def test_all_recorded_predictions_give_the_recorded_ensemble(tmp_path):
     assert len(cases) == 10
     ensemble_folders(copies_with_cases(tmp_path, cases), tmp_path / "out", num_processes=2)
     assert_equal_to_recorded_ensemble(tmp_path / "out", cases)
+
+
+def test_means_that_cannot_fit_are_refused_and_those_that_might_are_not(members, tmp_path, monkeypatch):
+    ensemble_folders(members, tmp_path / "first", save_merged_probabilities=True, num_processes=1)
+    needed = sum(path.stat().st_size for path in (tmp_path / "first").glob("*.npz"))
+    least = sum(min((folder / f"{case}.npz").stat().st_size for folder in members) for case in "ab") // 2
+    assert least < 0.9 * needed
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: least)
+    ensemble_folders(members, tmp_path / "second", save_merged_probabilities=True, num_processes=1)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: least - 1)
+    with pytest.raises(DiskFullError, match=r"of 2 case\(s\) with --save_npz needs at least .* leave --save_npz"):
+        ensemble_folders(members, tmp_path / "third", save_merged_probabilities=True, num_processes=1)
+    assert not (tmp_path / "third").exists()
+    ensemble_folders(members, tmp_path / "third", num_processes=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -30,11 +31,16 @@ class Run:
 
 
 def run(
-    command: Sequence[str], kill_after: float | None = None, env: Mapping[str, str] = {}, timeout: float = 300
+    command: Sequence[str],
+    kill_after: float | None = None,
+    env: Mapping[str, str] = {},
+    timeout: float = 300,
+    file_limit: int | None = None,
 ) -> Run:
     """Run one of the package's commands; after ``kill_after`` seconds it and all its children get SIGKILL.
 
-    ``env`` is added to the environment of the test.
+    ``env`` is added to the environment of the test. No file can grow beyond ``file_limit`` bytes: every library that
+    writes more gets an error from the system (EFBIG), as it does on a full disk.
     """
     program = Path(sys.executable).parent / command[0]
     start = time.monotonic()
@@ -45,6 +51,7 @@ def run(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=None if file_limit is None else lambda: _limit_files(file_limit),
     )
     try:
         output, _ = process.communicate(timeout=timeout if kill_after is None else kill_after)
@@ -54,6 +61,10 @@ def run(
         if kill_after is None:
             raise AssertionError(f"{command} did not end within {timeout} s; it printed:\n{output}") from None
     return Run(process.returncode, time.monotonic() - start, output)
+
+
+def _limit_files(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # Python ignores the signal SIGXFSZ
 
 
 def unreadable_files(folder: Path) -> Iterator[str]:

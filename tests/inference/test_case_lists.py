@@ -124,6 +124,8 @@ def test_a_case_is_complete_when_all_wanted_files_are_there(tmp_path):
     assert case_lists.is_complete(truncated, ENDING, False)
     assert not case_lists.is_complete(truncated, ENDING, True)
     touch(tmp_path, "a.npz")
+    assert not case_lists.is_complete(truncated, ENDING, True)
+    touch(tmp_path, "a.pkl")
     assert case_lists.is_complete(truncated, ENDING, True)
 
 

@@ -6,12 +6,14 @@ import inspect
 import zipfile
 
 import pytest
+import torch
 
-from nnunetv2.errors import MissingFileError, UsageError
+from nnunetv2.errors import DiskFullError, MissingFileError, UsageError
 from nnunetv2.model_sharing.commands import export_model_entry_point
 from nnunetv2.model_sharing.model_export import export_pretrained_model
-from nnunetv2.training.checkpoint import read_checkpoint
-from tests.model_sharing.conftest import DATASET, ENSEMBLE, FLAT, FULLRES, names_in
+from nnunetv2.training.checkpoint import read_checkpoint, write_checkpoint
+from nnunetv2.utilities import disk_space
+from tests.model_sharing.conftest import DATASET, ENSEMBLE, FLAT, FULLRES, checkpoint, names_in
 
 
 def model_files(model: str, folds=(0, 1)) -> set[str]:
@@ -180,3 +182,23 @@ def test_the_command_reports_a_missing_fold_with_status_1(trained, tmp_path, cap
     assert end.value.code == 1
     assert "fold all" in capsys.readouterr().err
     assert not (tmp_path / "m.zip").exists()
+
+
+@pytest.mark.parametrize(("weights_only", "part"), [(False, 1 / 2), (True, 1 / 6)])
+def test_an_export_that_cannot_fit_is_refused_and_one_that_might_is_not(
+    trained, tmp_path, monkeypatch, weights_only, part
+):
+    path = trained / FLAT / "fold_0" / "checkpoint_final.pth"
+    generator = torch.Generator().manual_seed(0)
+    content = checkpoint() | {"network_weights": {"w": torch.randn(200, 200, generator=generator)}}
+    write_checkpoint(path, content)
+    settings = {"folds": (0,), "weights_only": weights_only, "overwrite_if_exists": True}
+    export_pretrained_model(997, tmp_path / "m.zip", ("2d",), **settings)
+    with zipfile.ZipFile(tmp_path / "m.zip") as archive:
+        needed = archive.getinfo(f"{DATASET}/{FLAT}/fold_0/checkpoint_final.pth").compress_size
+    assert part * path.stat().st_size < 0.9 * needed
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: int(part * path.stat().st_size))
+    export_pretrained_model(997, tmp_path / "m.zip", ("2d",), **settings)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: int(part * path.stat().st_size) - 1)
+    with pytest.raises(DiskFullError, match=r"m\.zip needs at least .* --weights_only"):
+        export_pretrained_model(997, tmp_path / "m.zip", ("2d",), **settings)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 
 import pytest
 
-from nnunetv2.errors import FileContentError, MissingFileError, UsageError
+from nnunetv2.errors import DiskFullError, FileContentError, MissingFileError, UsageError
 from nnunetv2.model_sharing import model_import
 from nnunetv2.model_sharing.archive_checks import ArchiveLimits
 from nnunetv2.model_sharing.commands import install_from_zip_entry_point
 from nnunetv2.model_sharing.model_export import export_pretrained_model
 from nnunetv2.model_sharing.model_import import install_model_from_zip_file
+from nnunetv2.records.temporary import temporary_prefix
+from nnunetv2.utilities import disk_space
 from tests.model_sharing.conftest import DATASET, FLAT, FULLRES, MODEL_FILES, snapshot, write_model, write_zip
+from tests.records.test_temporary import ended_process
 
 
 def link(name: str) -> zipfile.ZipInfo:
@@ -201,9 +205,8 @@ def test_an_archive_cut_short_and_a_missing_one_are_named(folders, tmp_path):
 
 
 def test_too_little_room_is_noticed_before_unpacking(folders, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": 5})
-    monkeypatch.setattr(model_import.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UsageError, match="5 are free"):
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 5)
+    with pytest.raises(DiskFullError, match="m.zip was not installed: it needs at least .* where 5 bytes are free"):
         install_model_from_zip_file(write_zip(tmp_path / "m.zip"))
     assert not list(folders["nnUNet_results"].iterdir())
 
@@ -237,3 +240,19 @@ def test_the_command_installs_and_reports_refusals_with_status_1(folders, tmp_pa
 def test_the_results_folder_must_be_known(tmp_path):
     with pytest.raises(RuntimeError, match="nnUNet_results is not defined"):
         install_model_from_zip_file(write_zip(tmp_path / "m.zip"))
+
+
+def test_a_model_that_a_killed_installation_had_moved_away_is_put_back(folders, tmp_path):
+    results = folders["nnUNet_results"]
+    write_model(results / DATASET / FULLRES, folds=(0,))
+    before = snapshot(results / DATASET)
+    abandoned = results / temporary_prefix().replace(str(os.getpid()), ended_process(), 1)
+    (abandoned / "new" / DATASET / FULLRES).mkdir(parents=True)
+    (abandoned / model_import.REPLACED / DATASET).mkdir(parents=True)
+    (results / DATASET / FULLRES).rename(abandoned / model_import.REPLACED / DATASET / FULLRES)
+    with pytest.raises(UsageError, match="already has"):
+        install_model_from_zip_file(write_zip(tmp_path / "m.zip"))
+    assert snapshot(results / DATASET) == before
+    install_model_from_zip_file(tmp_path / "m.zip", overwrite=True)
+    assert not abandoned.exists()
+    assert (results / DATASET / FULLRES / "fold_0" / "checkpoint_final.pth").read_bytes() == b"weights"

@@ -1,10 +1,12 @@
+import errno
 import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
 
-from nnunetv2.errors import FileContentError, MissingFileError
+from nnunetv2.errors import DiskFullError, FileContentError, MissingFileError
 from nnunetv2.records import files
 
 
@@ -71,3 +73,36 @@ def test_copy_if_newer_copies_only_what_is_missing_or_old(tmp_path):
     os.utime(target, (1, 1))
     assert files.copy_if_newer(source, target)
     assert os.access(target, os.W_OK)
+
+
+@pytest.fixture
+def no_file_beyond():
+    """Calling it with a number of bytes limits the size of files until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_without_room_is_one_error_with_path_and_figures_and_leaves_nothing(tmp_path, no_file_beyond):
+    no_file_beyond(10_000)
+    message = r"a\.bin was not written.*9\.8 KiB of it were written.*are free in .*Make room"
+    with pytest.raises(DiskFullError, match=message), files.atomic_path(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(bytes(20_000))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_library_that_hides_the_reason_is_seen_through(tmp_path, no_file_beyond):
+    no_file_beyond(10_000)
+    with pytest.raises(DiskFullError) as caught, files.atomic_path(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(bytes(9_000))
+        raise RuntimeError("Error while setting the slice")
+    assert caught.value.errno == errno.ENOSPC
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert pickle.loads(pickle.dumps(caught.value)).errno == errno.ENOSPC
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="something else"), files.atomic_path(tmp_path / "a.bin") as temporary:
+        temporary.write_bytes(b"1")
+        raise RuntimeError("something else")
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ import stat
 import pytest
 
 from nnunetv2.errors import UsageError
-from nnunetv2.records.folders import atomic_folder, private_folder
+from nnunetv2.records.folders import atomic_folder, private_folder, written_aside
 
 
 def test_a_private_folder_is_for_this_user_only_and_disappears(tmp_path):
@@ -36,3 +36,20 @@ def test_an_existing_folder_is_left_alone(tmp_path):
         (tmp_path / "other").mkdir()
         (tmp_path / "other" / "precious").write_text("x")
     assert (tmp_path / "other" / "precious").read_text() == "x"
+
+
+def test_a_file_written_aside_comes_after_its_companions(tmp_path):
+    with written_aside(tmp_path / "a.tif") as temporary:
+        temporary.write_text("image")
+        temporary.with_name("a.json").write_text("spacing")
+        assert not (tmp_path / "a.tif").exists()
+    assert (tmp_path / "a.tif").read_text() == "image"
+    assert (tmp_path / "a.json").stat().st_ctime_ns <= (tmp_path / "a.tif").stat().st_ctime_ns
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.tif"]
+
+
+def test_nothing_of_a_failed_file_written_aside_remains(tmp_path):
+    with pytest.raises(KeyError), written_aside(tmp_path / "a.tif") as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 import pytest
 
-from nnunetv2.utilities.available_memory import available_memory, workers_that_fit
+from nnunetv2.errors import MemoryLimitError
+from nnunetv2.utilities.available_memory import available_memory, require_memory, workers_that_fit
 
 GIB = 2**30
 
@@ -39,3 +40,20 @@ def test_as_many_workers_as_fit_are_used_and_fewer_are_announced(caplog):
     assert workers_that_fit(8, GIB, "Preprocessing X", memory=60 * GIB) == 8
     assert workers_that_fit(8, 50 * GIB, "Preprocessing X", memory=6 * GIB) == 1
     assert workers_that_fit(1, 50 * GIB, "Preprocessing X", memory=6 * GIB) == 1
+
+
+def test_only_what_exceeds_all_memory_and_swap_is_refused(tmp_path, monkeypatch):
+    root = machine(tmp_path, meminfo=MEMINFO + "SwapTotal: 1000000 kB\n")
+    require_memory(33_000_000 * 1024, "the image", "Crop it", root)  # more than is available now
+    with pytest.raises(MemoryLimitError, match=r"image needs at least 31\.5 GiB .*30\.5 GiB and 976\.6 MiB of swap"):
+        require_memory(33_000_001 * 1024, "the image", "Crop it", root)
+    monkeypatch.setenv("nnUNet_ignore_resources", "1")
+    require_memory(33_000_001 * 1024, "the image", "Crop it", root)
+
+
+def test_the_limit_of_the_control_group_counts_and_nothing_is_refused_where_nothing_is_known(tmp_path):
+    require_memory(1 << 60, "the image", "Crop it", tmp_path)
+    root = machine(tmp_path, meminfo=MEMINFO, **{"memory.max": f"{4 * GIB}\n", "memory.current": f"{4 * GIB}\n"})
+    require_memory(4 * GIB, "the image", "Crop it", root)  # what is in use may be given back
+    with pytest.raises(MemoryLimitError, match=r"Crop it, or set nnUNet_ignore_resources=1"):
+        require_memory(4 * GIB + 1, "the image", "Crop it", root)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnunetv2.records.files import atomic_path
+from nnunetv2.records.temporary import remove_remains
 from nnunetv2.storage import made_from
 
 FOLDER = "fingerprint_cases"
@@ -71,6 +72,7 @@ class CaseKeeper:
     def begin(self) -> None:
         """Say that the fingerprint is being made: until ``finish``, even after a kill, the one there is outdated."""
         os.makedirs(self.folder, exist_ok=True)
+        remove_remains(self.preprocessed_folder, self.folder, made_from.records_folder(self.folder))
         Path(self._marker).touch()
 
     def finish(self) -> None:

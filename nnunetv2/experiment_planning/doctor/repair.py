@@ -18,7 +18,7 @@ from nnunetv2.imageio.channel_files import largest_displacement, position_differ
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.records import layout
 from nnunetv2.records.files import copy_file, read_json, write_json
-from nnunetv2.records.folders import atomic_folder
+from nnunetv2.records.folders import atomic_folder, written_aside
 from nnunetv2.records.label_values import LabelValues
 from nnunetv2.records.labels import Labels
 from nnunetv2.records.schema_check import schema
@@ -202,7 +202,8 @@ def _repair_label_map(
         properties = image_properties[1]
         done.append("geometry taken from the image")
     if done:
-        reader.write_seg(label[0], target, properties)
+        with written_aside(target) as temporary:
+            reader.write_seg(label[0], str(temporary), properties)
     else:
         copy_file(source, target)
     return ", ".join(done)

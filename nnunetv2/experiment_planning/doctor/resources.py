@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from nnunetv2.experiment_planning.doctor.case_examination import CaseFacts
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.findings import DatasetFinding
+from nnunetv2.utilities.disk_space import free_bytes, in_words
 
 _FLOAT32, _INT16 = 4, 2
 # Arrays of all channels that preprocessing holds at once: as read, cropped and normalized, resampled; and two channels
@@ -77,11 +77,9 @@ def _resampled_voxels_per_second() -> float:
 def shortages(needed: Resources, folder: str) -> list[DatasetFinding]:
     """Warnings where this machine has not got what is needed."""
     place = nnUNet_preprocessed.get() or folder
-    while not os.path.isdir(place):
-        place = os.path.dirname(place) or "."
-    free, found = shutil.disk_usage(place).free, []
+    free, found = free_bytes(place), []
     shortage = partial(DatasetFinding, severity="warning", kind="resources")
-    if needed.preprocessed_bytes > free:
+    if free is not None and needed.preprocessed_bytes > free:
         found.append(
             shortage(
                 file=place,
@@ -103,12 +101,3 @@ def shortages(needed: Resources, folder: str) -> list[DatasetFinding]:
             )
         )
     return found
-
-
-def in_words(size: float) -> str:
-    """Bytes with a unit: ``1.5 GiB``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -19,10 +19,24 @@ def bytes_of_largest_case(preprocessed_folder: str, channels: int) -> int:
 
     The fingerprint knows shapes after cropping; the share that cropping leaves is known as the median over the cases.
     """
-    path = join(preprocessed_folder, FINGERPRINT_JSON)
-    if not isfile(path):
+    fingerprint = _fingerprint(preprocessed_folder)
+    if fingerprint is None:
         return 0
-    fingerprint = Fingerprint.load(path)
-    voxels = max((math.prod(shape) for shape in fingerprint.shapes_after_crop), default=0)
-    voxels = int(voxels / min(1.0, max(fingerprint.median_relative_size_after_cropping, 0.01)))
-    return voxels * (channels * _BYTES_PER_CHANNEL_VOXEL + _BYTES_PER_VOXEL)
+    voxels = _largest(fingerprint) / min(1.0, max(fingerprint.median_relative_size_after_cropping, 0.01))
+    return int(voxels) * (channels * _BYTES_PER_CHANNEL_VOXEL + _BYTES_PER_VOXEL)
+
+
+def least_bytes_of_largest_case(preprocessed_folder: str, channels: int) -> int:
+    """What a worker needs in any case: the cropped image as float32, once; 0 when there is no fingerprint."""
+    fingerprint = _fingerprint(preprocessed_folder)
+    return 0 if fingerprint is None else _largest(fingerprint) * channels * _BYTES_PER_CHANNEL_VOXEL
+
+
+def _fingerprint(preprocessed_folder: str) -> Fingerprint | None:
+    path = join(preprocessed_folder, FINGERPRINT_JSON)
+    return Fingerprint.load(path) if isfile(path) else None
+
+
+def _largest(fingerprint: Fingerprint) -> int:
+    """Voxels of the largest case after cropping."""
+    return max((math.prod(shape) for shape in fingerprint.shapes_after_crop), default=0)

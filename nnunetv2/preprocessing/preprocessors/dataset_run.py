@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import isdir, isfile, join
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnunetv2.configuration import num_processes as default_num_processes
-from nnunetv2.errors import DatasetError, NNUNetError
+from nnunetv2.errors import CaseFailures, DatasetError, NNUNetError
 from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
-from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case
+from nnunetv2.preprocessing.preprocessors.case_size import bytes_of_largest_case, least_bytes_of_largest_case
+from nnunetv2.preprocessing.preprocessors.room_for_cases import least_bytes, most_bytes
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_product_threads
 from nnunetv2.records import layout
 from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.files import read_json
 from nnunetv2.records.plans import plans_title
+from nnunetv2.records.temporary import remove_remains
 from nnunetv2.storage import made_from
 from nnunetv2.storage.stores import infer_dataset_class
-from nnunetv2.utilities.available_memory import workers_that_fit
+from nnunetv2.utilities.available_memory import require_memory, workers_that_fit
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+from nnunetv2.utilities.disk_space import free_bytes, require_room
 from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
@@ -37,6 +38,11 @@ logger = logging.getLogger(__name__)
 
 # Loaded once for all workers, beside the preprocessor's module and the reader.
 _RESAMPLING = "nnunetv2.preprocessing.resampling.default_resampling"
+
+# Where the disk might be too small, so many cases are made before the others are judged by them.
+_FIRST_CASES = 8
+# No case is worth beginning with less.
+_LEAST_ROOM = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,29 +105,67 @@ def run_on_dataset(
     data = DataFolder.find(dataset_name_or_id, configuration_name, plans_identifier)
     os.makedirs(data.folder, exist_ok=True)
     _refuse_other_format(data.folder)
-    remove_remains(data.folder)
+    remove_remains(data.folder, made_from.records_folder(data.folder))
     todo = [case for case in data.cases if data.reasons(case)]
     what = f"Preprocessing {data.dataset_name}, {configuration_name}"
     if len(todo) < len(data.cases):
         logger.info("%s: %d of %d cases are up to date", what, len(data.cases) - len(todo), len(data.cases))
-    workers = default_num_processes() if workers is None else workers
-    channels = DatasetJson.from_json(data.dataset_json).num_channels
-    workers = workers_that_fit(
-        workers, bytes_of_largest_case(join(nnUNet_preprocessed, data.dataset_name), channels), what
-    )
-    one_thread = workers > 1
+    workers = _workers_for(data, default_num_processes() if workers is None else workers, what)
+    failures: dict[str, BaseException] = {}
     with failed_cases_listed(data.folder, "Preprocessing"):
-        map_cases(
-            _make_case,
-            [
-                (case, (preprocessor, one_thread, data.folder, case, data.settings, *_arguments(data, case)))
-                for case in todo
-            ],
-            workers,
-            what=what,
-            show_progress=preprocessor.verbose,
-            preload=(type(preprocessor).__module__, data.plans.image_reader_writer_class.__module__, _RESAMPLING),
-        )
+        for cases in _parts(data, todo):
+            _require_room(data, cases, what)
+            try:
+                _make_cases(preprocessor, data, cases, workers, what)
+            except CaseFailures as error:
+                failures |= error.failures
+        if failures:
+            raise CaseFailures(what, failures, len(todo)) from next(iter(failures.values()))
+
+
+def _make_cases(preprocessor: Any, data: DataFolder, cases: Sequence[str], workers: int, what: str) -> None:
+    one_thread = workers > 1
+    map_cases(
+        _make_case,
+        [
+            (case, (preprocessor, one_thread, data.folder, case, data.settings, *_arguments(data, case)))
+            for case in cases
+        ],
+        workers,
+        what=what,
+        show_progress=preprocessor.verbose,
+        preload=(type(preprocessor).__module__, data.plans.image_reader_writer_class.__module__, _RESAMPLING),
+    )
+
+
+def _workers_for(data: DataFolder, workers: int, what: str) -> int:
+    """As many of ``workers`` as memory allows. Raises MemoryLimitError when not even one can do the largest case."""
+    facts = join(nnUNet_preprocessed, data.dataset_name), DatasetJson.from_json(data.dataset_json).num_channels
+    require_memory(
+        *(least_bytes_of_largest_case(*facts), f"{what}: the largest case"),
+        "Use a machine with more memory, or crop the images",
+    )
+    return workers_that_fit(workers, bytes_of_largest_case(*facts), what)
+
+
+def _parts(data: DataFolder, todo: list[str]) -> list[list[str]]:
+    """The cases at once; where they might not fit on the disk, some of them first, to see how they compress."""
+    folder, free = join(nnUNet_preprocessed, data.dataset_name), free_bytes(data.folder)
+    channels = DatasetJson.from_json(data.dataset_json).num_channels
+    most = most_bytes(folder, data.plans.transpose_forward, data.configuration.spacing, channels, len(todo))
+    fits = most is None or free is None or most <= free
+    return [part for part in ([todo] if fits else [todo[:_FIRST_CASES], todo[_FIRST_CASES:]]) if part]
+
+
+def _require_room(data: DataFolder, cases: Sequence[str], what: str) -> None:
+    """Raise DiskFullError when the cases finished so far show that these cannot fit on the disk."""
+    replaced = sum(sum(made_from.sizes_of_case(data.folder, case).values()) for case in cases)
+    require_room(
+        data.folder,
+        least_bytes(data.folder, map(data.inputs, cases)) - replaced,
+        f"{what}: what is left ({len(cases)} case(s), judged by those that are finished)",
+        "Make room, or set nnUNet_preprocessed to a larger disk and move there what is finished",
+    )
 
 
 def require_sound(
@@ -133,19 +177,10 @@ def require_sound(
 
 
 def remove_preprocessed(folder: str) -> None:
-    """Remove the cases in ``folder`` and their records, if there are any."""
-    for target in (folder, made_from.records_folder(folder)):
+    """Remove the cases in ``folder`` and their records, if there are any; records first, since they vouch for cases."""
+    for target in (made_from.records_folder(folder), folder):
         if isdir(target):
             shutil.rmtree(target)
-
-
-def remove_remains(folder: str) -> None:
-    """Remove temporary files of processes that were killed."""
-    for directory in (folder, made_from.records_folder(folder)):
-        for name in os.listdir(directory) if isdir(directory) else ():
-            temporary = re.match(r"\.tmp(\d+)_", name)
-            if temporary and not _is_running(int(temporary.group(1))):
-                os.unlink(join(directory, name))
 
 
 def problems_of(data: DataFolder) -> list[str]:
@@ -187,6 +222,7 @@ def _make_case(
     *arguments: Any,
 ) -> None:
     """One case; with one thread where processes already share the CPUs. Its record is the last thing written."""
+    require_room(folder, _LEAST_ROOM, f"case {case}", "Make room and run the command again; what is finished is kept")
     made_from.forget_record(folder, case)
     with borrowed_product_threads(1 if one_thread else None):
         preprocessor.run_case_save(join(folder, case), images, label, *arguments)
@@ -200,20 +236,6 @@ def _refuse_other_format(folder: str) -> None:
             f"{folder} holds cases in the format of an earlier version (.npz), beside which new ones cannot be put. "
             "Preprocess with --clean to replace them, or move the folder away"
         )
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return True  # not Linux
-    return state != "Z"  # killed, but not yet collected by its parent
 
 
 def _require_cases(cases: Mapping[str, Mapping[str, Any]], raw_folder: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2.errors import UsageError
+from nnunetv2.records.files import atomic_path
 
 _EXPERIMENT, _SERVER = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"
 # MLflow 3 refuses plain files as a store unless this is set; every other store needs a server or more packages.
@@ -41,8 +42,8 @@ class MlflowLogger:
             return
         run = self._client.create_run(self._experiment(), run_name="/".join(folder.parts[-3:]))
         self.run_id = run.info.run_id
-        folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(self.run_id + "\n")
+        with atomic_path(note) as temporary:
+            temporary.write_text(self.run_id + "\n")
 
     def _experiment(self) -> str:
         name = os.environ.get(_EXPERIMENT) or "nnunet"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +130,7 @@ def test_words_that_only_contain_left_are_no_sides(dataset):
 
 
 def test_too_little_disk_and_memory_are_warnings(dataset, monkeypatch):
-    usage = namedtuple("usage", ["total", "used", "free"])
-    monkeypatch.setattr(resources.shutil, "disk_usage", lambda place: usage(2, 1, 1))
+    monkeypatch.setattr(resources, "free_bytes", lambda place: 1)
     monkeypatch.setattr(resources.os, "sysconf", lambda name: 2)
     disk, memory = examine(dataset).findings
     assert (disk.key, disk.value) == ("free disk space", "1 bytes")
