@@ -92,11 +92,18 @@ def _bytearray(content: Any = b"", *encoding: str) -> bytearray:
     return bytearray(content, *encoding) if isinstance(content, str) else bytearray(content)
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 #: (module, name) in a pickle to what is used for it
 STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): PlainDtype,
     ("numpy", "ndarray"): PlainArray,
     ("builtins", "bytearray"): _bytearray,
+    # how no bytes at all are written in protocols 0 to 2, whose names of modules are those of Python 2
+    ("builtins", "bytes"): _no_bytes,
+    ("__builtin__", "bytes"): _no_bytes,
 }
 for _core in CORES:
     STAND_INS[_core + ".multiarray", "scalar"] = plain_scalar

@@ -148,6 +148,25 @@ def test_no_redirection_from_elsewhere_to_this_machine_is_followed():
         )
 
 
+def test_http_is_allowed_on_request_and_only_with_a_checksum(server, results, capsys):
+    require_secure("http://example.org/m.zip", allow_http=True)
+    for url in ("ftp://example.org/m.zip", "file:///m.zip"):
+        with pytest.raises(UsageError, match="only https"):
+            require_secure(url, allow_http=True)
+    with pytest.raises(SystemExit):
+        download_by_url_entry_point([server.address("sound"), "--no_pbar", "--allow-http"])
+    assert "--allow-http needs --sha256" in capsys.readouterr().err
+    assert not list(results.iterdir())
+    digest = hashlib.sha256(server.content).hexdigest()
+    download_by_url_entry_point([server.address("sound"), "--no_pbar", "--allow-http", "--sha256", digest])
+    assert (results / DATASET / FULLRES).is_dir()
+
+
+def test_http_that_is_not_allowed_is_not_followed_to_either(server, results):
+    with pytest.raises(UsageError, match="only https"):
+        download_and_install_from_url(server.address("to_plain_http"), sha256="0" * 64)
+
+
 def test_an_existing_model_needs_the_switch(server, results, capsys):
     download_by_url_entry_point([server.address("sound"), "--no_pbar"])
     with pytest.raises(SystemExit) as end:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnunetv2.configuration import trusting_pickles, trusts_pickles
 from nnunetv2.errors import CheckpointError
 from nnunetv2.training import checkpoint as checkpoint_module
 from nnunetv2.training.checkpoint import (
@@ -23,6 +26,8 @@ from nnunetv2.training.checkpoint import (
 )
 from nnunetv2.training.restricted_loading import SCALAR_MODULES, globals_of, load_with_own_unpickler
 from tests.shared_data import GOLDEN, needs_shared
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KEYS = {
     "network_weights",
@@ -173,6 +178,24 @@ def test_hostile_checkpoint_is_refused_and_not_executed(tmp_path, zipped):
         assert not trace.exists()
     read_checkpoint(path, trust_pickle=True)
     assert trace.exists(), "the file would have done something"
+
+
+def test_files_are_trusted_only_inside_the_context_and_in_processes_started_there(tmp_path, caplog):
+    path = tmp_path / "c.pth"
+    torch.save({"extra": Harmless()}, path)
+    reading = f"from nnunetv2.training.checkpoint import read_checkpoint; read_checkpoint({str(path)!r})"
+    with trusting_pickles():
+        assert isinstance(read_checkpoint(path)["extra"], Harmless)
+        assert "may run code" in caplog.text
+        assert subprocess.run([sys.executable, "-c", reading], cwd=ROOT).returncode == 0
+        with trusting_pickles(False), pytest.raises(CheckpointError, match="--trust-pickle"):
+            read_checkpoint(path)
+        with pytest.raises(CheckpointError, match="--trust-pickle"):
+            read_checkpoint(path, trust_pickle=False)
+        assert trusts_pickles()
+    assert not trusts_pickles()
+    with pytest.raises(CheckpointError, match="give the command the flag --trust-pickle"):
+        read_checkpoint(path)
 
 
 def test_old_file_format_is_read_too(tmp_path):
