@@ -152,6 +152,51 @@ def test_gradients_that_overflow_are_left_to_the_loss_scaler_until_that_does_not
         nonfinite.loss_on_host(trainer, {}, loss * float("nan"), norm, Scaler(2.0**16))
 
 
+@pytest.fixture
+def scaled(trainer):
+    """The trainer with the loss scaler of torch, which works on the CPU as on CUDA."""
+    trainer.on_train_start()
+    trainer.grad_scaler = torch.amp.GradScaler("cpu")
+    return trainer
+
+
+def weights_of(trainer) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in trainer.network.parameters()]
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_as_ever(scaled):
+    overflow = [True]
+    weight = next(scaled.network.parameters())
+    weight.register_hook(lambda gradient: gradient * float("inf") if overflow else gradient)
+    before, scale = weights_of(scaled), scaled.grad_scaler.get_scale()
+    assert np.isfinite(scaled.train_step(next(scaled.dataloader_train))["loss"])
+    assert all(torch.equal(a, b) for a, b in zip(before, weights_of(scaled)))
+    assert scaled.grad_scaler.get_scale() == scale / 2
+    overflow.clear()
+    scaled.train_step(next(scaled.dataloader_train))
+    assert not all(torch.equal(a, b) for a, b in zip(before, weights_of(scaled)))
+
+
+def test_with_a_loss_scaler_a_repeated_step_is_made_without_it(scaled, monkeypatch):
+    with_retry(scaled)
+    scaled.position.iteration = 0
+    forward, calls = optimization.forward, []
+
+    def half(*args):
+        calls.append(args[-1])
+        output, loss = forward(*args)
+        return output, loss if args[-1] == "f32" else loss * float("nan")
+
+    monkeypatch.setattr(optimization, "forward", half)
+    before, scale = weights_of(scaled), scaled.grad_scaler.get_scale()
+    assert np.isfinite(scaled.train_step(next(scaled.dataloader_train))["loss"])
+    assert calls == [None, "f32"]
+    assert scaled.grad_scaler.get_scale() == scale / 2
+    after = weights_of(scaled)
+    assert not all(torch.equal(a, b) for a, b in zip(before, after))
+    assert all(bool(torch.isfinite(weight).all()) for weight in after)
+
+
 def test_a_batch_that_cannot_be_kept_does_not_hide_the_error(trainer, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
