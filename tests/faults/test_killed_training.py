@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
 from tests.faults.counts import count
 from tests.faults.processes import run, unreadable_files
 from tests.faults.training_runs import COMMAND, assert_same, fold_folder, outcome, save_often, start_over
+
+
+def logs(fold: Path) -> set[Path]:
+    return set(fold.glob("training_log_*.txt"))
 
 
 @pytest.mark.slow
@@ -21,13 +26,15 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     assert whole.status == 0, whole.output
     expected = outcome(fold)
     start_over(fold)
-    killed = finished = 0
+    killed = within = finished = 0
     while killed < kills:
         # Most of a short training is its start; kills are to hit what comes after, too.
+        before = logs(fold)
         done = run(COMMAND, kill_after=rng.uniform(0.2, 1.0) * whole.seconds)
         assert done.status in (0, -9), done.output
         assert list(unreadable_files(fold)) == []
         killed += done.status == -9
+        within += done.status == -9 and any(": Epoch " in path.read_text() for path in logs(fold) - before)
         if done.status == 0:
             assert_same(outcome(fold), expected)
             finished += 1
@@ -38,5 +45,6 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     figures(
         "SIGKILL of nnUNetv2_train",
         kills,
-        f"{finished + 1} trainings went on to losses, weights and scores equal to the last digit; no unreadable file",
+        f"{within} during or after epochs; {finished + 1} trainings went on to losses, weights and scores equal to the "
+        "last digit; no unreadable file",
     )

@@ -163,6 +163,15 @@ def test_the_time_is_up_before_an_epoch_that_would_not_fit(monkeypatch):
     Deadline(None).check()
 
 
+def test_preparation_takes_from_the_time_but_is_no_epoch(monkeypatch):
+    clock = iter([50.0, 60.0, 75.0])
+    monkeypatch.setattr("nnunetv2.training.applied_options.time.monotonic", lambda: next(clock))
+    deadline = Deadline(80 / 3600, started=0.0)
+    deadline.check()  # 60 s are over, and another 10 fit
+    with pytest.raises(TimeIsUp):
+        deadline.check()
+
+
 @pytest.mark.parametrize(
     ("values", "ends"),
     [([], False), ([0.1, 0.2], False), ([0.3, 0.2, 0.2], True), ([float("nan")] * 2, True), ([0.3, 0.1, 0.4], False)],
