@@ -178,3 +178,22 @@ def test_a_seeded_checkpoint_has_two_more_entries_in_plain_values(fold):
     content = torch.load(fold / "checkpoint_final.pth", weights_only=True)
     assert content["loader_position"] == {"training": 8, "validation": 8}
     assert sorted(content["random_states"]) == ["numpy", "python", "torch"]
+
+
+def test_the_command_does_not_train_anew_over_the_traces_of_a_training(fold, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        die_in(patch, 2)
+        with pytest.raises(Died):
+            train("--c")
+    for path in fold.glob("*.pth"):
+        path.write_bytes(path.read_bytes()[:1000])
+    before = sorted((path.name, path.read_bytes()) for path in fold.glob("*.pth"))
+    with pytest.raises(SystemExit) as ended:
+        train("--c")
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert "holds traces of a training, but no checkpoint that can be read" in error
+    assert "a training until epoch 2" in error
+    assert sorted((path.name, path.read_bytes()) for path in fold.glob("*.pth")) == before
+    train()
+    assert read_checkpoint(fold / "checkpoint_final.pth")["current_epoch"] == 4
