@@ -7,7 +7,6 @@ import logging
 import os
 import pickle
 import re
-import shutil
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -19,11 +18,12 @@ import numpy as np
 import torch
 
 from nnunetv2.configuration import trusts_pickles
-from nnunetv2.errors import CheckpointError
+from nnunetv2.errors import CheckpointError, DiskFullError
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.training.checkpoint_archive import UnsafeArchive
 from nnunetv2.training.restricted_loading import load_restricted, refused_content
 from nnunetv2.training.slim_checkpoint import is_slim, read_slim
+from nnunetv2.utilities.disk_space import in_words
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
 _BYTES_AT_ONCE = 2**20
+_STAYS = "What was there before is unchanged, and a training goes on with --c"
 
 _PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.device, torch.dtype)
 
@@ -51,12 +52,12 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
     if is_slim(name):
         return read_slim(name)
     try:
-        _require_intact(name)
         if trusts_pickles() if trust_pickle is None else trust_pickle:
             _log.warning("%s is loaded as a trusted file: it may run code", name)
             content = torch.load(name, map_location="cpu", weights_only=False)
         else:
             content = load_restricted(name)
+        _require_intact(name)  # after loading, which refuses archives that unpack to more than they should
     except UnsafeArchive as error:
         raise CheckpointError(
             f"{name} was not loaded: {error}. torch.save writes no such file; get the model from a trusted source"
@@ -155,13 +156,11 @@ def _write(
             write(temporary)
             if before_renaming is not None:
                 before_renaming()
+    except DiskFullError as error:
+        raise CheckpointError(f"{error}. The checkpoint has {in_words(needed())}. {_STAYS}") from error
     except (OSError, RuntimeError) as error:
-        folder = os.path.dirname(os.path.abspath(path))
-        free = shutil.disk_usage(folder).free if os.path.isdir(folder) else 0
         raise CheckpointError(
-            f"{os.fspath(path)} was not written: {error}. It needs {needed() / 1e6:.1f} MB, and "
-            f"{free / 1e6:.1f} MB are free in its folder. What was there before is unchanged. Make room, or check the "
-            "permissions and the quota; a training goes on with --c"
+            f"{os.fspath(path)} was not written: {error}. Check the permissions of its folder. {_STAYS}"
         ) from error
 
 

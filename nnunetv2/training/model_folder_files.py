@@ -15,10 +15,12 @@ from nnunetv2.records.layout import (
     DATASET_JSON,
     FINGERPRINT_JSON,
     PLANS_JSON,
+    VALIDATION,
     fold_folder_name,
     model_identifier,
     next_stage_folder,
 )
+from nnunetv2.records.temporary import remove_remains
 from nnunetv2.training.room_for_checkpoints import require_room_for_checkpoints
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -89,6 +91,7 @@ def prepare_folders(trainer: nnUNetTrainer) -> None:
     if trainer.local_rank != 0:
         return
     os.makedirs(trainer.output_folder, exist_ok=True)
+    remove_remains(trainer.output_folder_base, trainer.output_folder, join(trainer.output_folder, VALIDATION))
     require_room_for_checkpoints(trainer)
     folder, base = trainer.preprocessed_dataset_folder, trainer.preprocessed_dataset_folder_base
     processes = max(1, get_allowed_n_proc_DA() // 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nnunetv2.records.layout import CHECKPOINT_BEST
+from nnunetv2.training.checkpoint import size_of_tensors
 from nnunetv2.utilities.disk_space import require_room
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def require_room_for_checkpoints(trainer: nnUNetTrainer) -> None:
 
 def checkpoint_bytes(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Bytes of weights and optimizer state: one value per parameter for the momentum of SGD, two for Adam's kind."""
-    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    weights = size_of_tensors(network.state_dict())
     states = 0
     for group in optimizer.param_groups:
         copies = 2 if "betas" in group else int(bool(group.get("momentum")))

@@ -42,6 +42,7 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     last = run(COMMAND)
     assert last.status == 0, last.output
     assert_same(outcome(fold), expected)
+    assert not list(fold.rglob(".tmp*"))
     figures(
         "SIGKILL of nnUNetv2_train",
         kills,
