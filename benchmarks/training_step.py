@@ -2,10 +2,12 @@
 
     python -m benchmarks.training_step UPSTREAM_PYTHON [--precision f32 bf16] [--patch 96 128 128] [--pairs 3]
 
-Both train from the same weights on the same random batches, in turn, each pair in processes of its own; the first step
-of each process is not timed. Upstream always trains in f32 (it has no other mode on CPUs), ours with --channels-last
-and the precision given. Printed are the median ratio, the losses of both after the same number of steps, and the
-operations per second beside those of a matrix product. ``--curve N`` compares the losses of N steps and times nothing.
+Both train from the same weights on the same random batches, in turn, each in processes of its own; the first step of
+each process is not timed. Upstream always trains in f32 (it has no other mode on CPUs), ours with --channels-last and
+the precision given; each precision is compared with upstream's run of the same round. Printed are the median ratios of
+wall time and of CPU time (which other work on the machine changes less), the losses of both after the same number of
+steps, and the operations per second beside those of a matrix product. ``--curve N`` compares the losses of N steps and
+times nothing.
 """
 
 from __future__ import annotations
@@ -48,51 +50,59 @@ def matrix_product_rate(threads: int, size: int = 2048) -> float:
     return 2 * size**3 / best
 
 
-def compare(given: argparse.Namespace, precision: str, ours: Implementation, upstream: Implementation) -> None:
-    """Run pairs and print their median ratio, or with ``--curve`` the losses only."""
-    steps = given.curve or 1 + given.steps
-    job = {
+def job_of(given: argparse.Namespace) -> dict:
+    """What every process is told, but for what differs between them."""
+    return {
         "plans": json.loads((MODEL / "plans.json").read_text()),
         "dataset_json": json.loads((MODEL / "dataset.json").read_text()),
         "configuration": CONFIGURATION,
         "patch": given.patch,
         "batch": 2,
-        "steps": steps,
+        "steps": given.curve or 1 + given.steps,
         "threads": given.threads,
         "weights": str(given.work.resolve() / "weights.pth"),
+        "attributes": {},
     }
-    attributes = {"channels_last": True, "precision": precision}
-    ratios, best = [], {}
+
+
+def rounds(given: argparse.Namespace, ours: Implementation, upstream: Implementation) -> list[dict[str, dict]]:
+    """Results of upstream and of each precision of ours, by name, one entry per round."""
+    job, found = job_of(given), []
     for _ in range(1 if given.curve else given.pairs):
-        results = {
-            "upstream": run(upstream, {**job, "attributes": {}}),
-            "ours": run(ours, {**job, "attributes": attributes}),
-        }
-        seconds = {name: statistics.median(result["seconds"][1:]) for name, result in results.items()}
-        ratios.append(seconds["upstream"] / seconds["ours"])
-        for name, value in seconds.items():
-            best[name] = min(value, best.get(name, value))
-        print(
-            f"{precision}: upstream {seconds['upstream']:.2f} s, ours {seconds['ours']:.2f} s, ratio {ratios[-1]:.2f}"
-        )
-    last = min(10, steps)
-    for name, result in results.items():
-        print(
-            f"{precision}: {name}: mean loss of the last {last} steps {statistics.mean(result['losses'][-last:]):.5f}"
-        )
-    gaps = [abs(a - b) for a, b in zip(results["ours"]["losses"], results["upstream"]["losses"])]
-    print(f"{precision}: largest difference of a loss {max(gaps):.2e}, of the first {gaps[0]:.2e}, in {steps} steps")
-    if given.curve:
-        return
-    voxels = 2 * given.patch[0] * given.patch[1] * given.patch[2]
-    operations, limit = 3 * FORWARD_OPERATIONS_PER_VOXEL * voxels, matrix_product_rate(given.threads)
-    print(f"{precision}: median ratio {statistics.median(ratios):.2f} of {len(ratios)} pairs")
-    for name, value in best.items():
-        rate = operations / value
-        print(
-            f"{precision}: {name}: best step {value:.2f} s, {rate / 1e9:.0f} GFLOP/s, {rate / limit:.0%} of the limit"
-        )
-    print(f"{precision}: a float32 matrix product reaches {limit / 1e9:.0f} GFLOP/s")
+        found.append({"upstream": run(upstream, job)})
+        for precision in given.precision:
+            attributes = {"channels_last": True, "precision": precision}
+            found[-1][precision] = run(ours, {**job, "attributes": attributes})
+    return found
+
+
+def timed(result: dict, clock: str) -> float:
+    """Median seconds of a step, the first left out."""
+    return statistics.median(result[clock][1:])
+
+
+def report_losses(precision: str, results: dict[str, dict]) -> None:
+    """Print how far the losses of one round are apart."""
+    last = min(10, len(results[precision]["losses"]))
+    for name in ("upstream", precision):
+        mean = statistics.mean(results[name]["losses"][-last:])
+        print(f"{precision}: mean loss of the last {last} steps of {name} {mean:.5f}")
+    gaps = [abs(a - b) for a, b in zip(results[precision]["losses"], results["upstream"]["losses"])]
+    print(f"{precision}: losses of {len(gaps)} steps differ by {max(gaps):.2e} at most, the first by {gaps[0]:.2e}")
+
+
+def report_times(precision: str, found: list[dict[str, dict]], operations: float, limit: float) -> None:
+    """Print the ratios of all rounds, and how far the best steps are from the limit (operations per second)."""
+    for clock, name in (("seconds", "wall time"), ("cpu_seconds", "CPU time")):
+        pairs = [(timed(results["upstream"], clock), timed(results[precision], clock)) for results in found]
+        for theirs, ours in pairs:
+            print(f"{precision}: {name} a step: upstream {theirs:.2f} s, ours {ours:.2f} s, ratio {theirs / ours:.2f}")
+        ratio = statistics.median(theirs / ours for theirs, ours in pairs)
+        print(f"{precision}: median ratio of {name} {ratio:.2f} of {len(pairs)} pairs")
+    for name in ("upstream", precision):
+        best = min(timed(results[name], "seconds") for results in found)
+        rate = operations / best
+        print(f"{precision}: {name}: best step {best:.2f} s, {rate / 1e9:.0f} GFLOP/s, {rate / limit:.0%} of the limit")
 
 
 def main() -> None:
@@ -102,7 +112,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", choices=("f32", "bf16"), default=["f32", "bf16"])
     parser.add_argument("--patch", nargs=3, type=int, default=[96, 128, 128])
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=2, help="timed steps per process")
+    parser.add_argument("--steps", type=int, default=1, help="timed steps per process")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--curve", type=int, default=0, metavar="N", help="compare the losses of N steps, time nothing")
     given = parser.parse_args()
@@ -114,8 +124,14 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "a.b2nd").touch()  # tells the kind of store; no case is read
         both.append(one)
+    found = rounds(given, *both)
+    voxels = 2 * given.patch[0] * given.patch[1] * given.patch[2]
+    operations, limit = 3 * FORWARD_OPERATIONS_PER_VOXEL * voxels, matrix_product_rate(given.threads)
     for precision in given.precision:
-        compare(given, precision, *both)
+        report_losses(precision, found[-1])
+        if not given.curve:
+            report_times(precision, found, operations, limit)
+    print(f"a float32 matrix product reaches {limit / 1e9:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -46,13 +46,14 @@ def main() -> None:
     trainer = make_trainer(job)
     trainer.network.train()
     generator = torch.Generator().manual_seed(1)
-    losses, seconds = [], []
+    losses, seconds, cpu_seconds = [], [], []
     for _ in range(job["steps"]):
         batch = random_batch(job, generator)
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         losses.append(float(trainer.train_step(batch)["loss"]))
         seconds.append(time.perf_counter() - start)
-    Path(sys.argv[2]).write_text(json.dumps({"losses": losses, "seconds": seconds}))
+        cpu_seconds.append(time.process_time() - cpu_start)
+    Path(sys.argv[2]).write_text(json.dumps({"losses": losses, "seconds": seconds, "cpu_seconds": cpu_seconds}))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from batchgeneratorsv2.transforms.spatial import spatial as library
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 
 from nnunetv2.training.data_augmentation.label_sampling import DTYPES, sample_labels
+from nnunetv2.training.dataloading.stored_patch import StoredPatch
 
 
 class SpatialTransform(library.SpatialTransform):
@@ -61,6 +64,26 @@ class SpatialTransform(library.SpatialTransform):
             self._centred_points = {key: grid.flatten(0, -2)}
         return self._centred_points[key]
 
+    def apply(self, data_dict: dict, **parameters: Any) -> dict:
+        """Transforms the entries; of a ``StoredPatch`` only the final patch is read where nothing is interpolated."""
+        stored = {key: value for key, value in data_dict.items() if isinstance(value, StoredPatch)}
+        if stored:
+            box, parameters = self._box_to_read(next(iter(stored.values())).shape[1:], parameters)
+            data_dict |= {key: patch.read(*box) for key, patch in stored.items()}
+        data_dict = super().apply(data_dict, **parameters)
+        # Cropping gives views, on which all later steps are slower.
+        return {key: v.contiguous() if isinstance(v, torch.Tensor) else v for key, v in data_dict.items()}
+
+    def _box_to_read(self, shape: Sequence[int], parameters: dict) -> tuple[tuple, dict]:
+        """Arguments of ``StoredPatch.read``, and the parameters for what it then gives."""
+        if parameters["grid"] is not None:
+            return (), parameters
+        low = [math.floor(c) - size // 2 for c, size in zip(parameters["center_location_in_pixels"], self.patch_size)]
+        high = [first + size for first, size in zip(low, self.patch_size)]
+        if min(low) < 0 or any(last > size for last, size in zip(high, shape)):
+            return (), parameters
+        return (low, high), {**parameters, "center_location_in_pixels": [size / 2 for size in self.patch_size]}
+
     def _apply_to_segmentation(self, segmentation: torch.Tensor, **parameters: Any) -> torch.Tensor:
         if parameters["grid"] is None or not self._covers(segmentation):
             return super()._apply_to_segmentation(segmentation, **parameters)
@@ -74,3 +97,14 @@ class SpatialTransform(library.SpatialTransform):
             and self.seg_tiebreak == "nearest"
             and segmentation.dtype in DTYPES
         )
+
+
+def reads_patches(transforms: Any) -> bool:
+    """Whether this pipeline begins with the SpatialTransform of this module, which takes a ``StoredPatch``.
+
+    Not where functions of the user are called with the image to draw parameters.
+    """
+    if type(transforms) is not ComposeTransforms or not transforms.transforms:
+        return False
+    first = transforms.transforms[0]
+    return type(first) is SpatialTransform and not any(map(callable, (first.rotation, first.scaling)))

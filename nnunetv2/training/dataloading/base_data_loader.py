@@ -67,4 +67,5 @@ class nnUNetDataLoaderBase(nnUNetDataLoader):
             return super().generate_train_batch()
         keys, patches = self._draw_patches()
         images, labels, properties = zip(*patches)
-        return {"data": np.stack(images), "seg": np.stack(labels), "properties": list(properties), "keys": keys}
+        data, seg = (np.stack([patch.read().numpy() for patch in side]) for side in (images, labels))
+        return {"data": data, "seg": seg, "properties": list(properties), "keys": keys}

@@ -12,15 +12,16 @@ import torch
 from batchgenerators.dataloading.data_loader import DataLoader
 
 from nnunetv2.errors import DatasetError, UsageError
+from nnunetv2.training.data_augmentation.spatial import reads_patches
 from nnunetv2.training.dataloading.patch_sampling import (
     ClassKey,
     ClassLocations,
-    crop_with_padding,
     is_forced_by_chance,
     is_forced_by_position,
     select_box,
 )
 from nnunetv2.training.dataloading.random_streams import seed_batch, seed_worker
+from nnunetv2.training.dataloading.stored_patch import StoredPatch
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 OUTSIDE_LABEL = -1
@@ -152,37 +153,38 @@ class nnUNetDataLoader(DataLoader):
     def generate_train_batch(self) -> dict[str, Any]:
         """The next batch; see the class for its content."""
         keys, patches = self._draw_patches()
-        samples = [(torch.from_numpy(image), torch.from_numpy(labels)) for image, labels, _ in patches]
-        if self.transforms is not None:
-            with torch.no_grad(), single_torch_thread():
-                samples = [self._transform(image, segmentation) for image, segmentation in samples]
-        return stack_samples(samples, keys)
+        if self.transforms is None:
+            return stack_samples([(image.read(), labels.read()) for image, labels, _ in patches], keys)
+        with torch.no_grad(), single_torch_thread():
+            return stack_samples([self._transform(image, labels) for image, labels, _ in patches], keys)
 
-    def _draw_patches(self) -> tuple[Sequence[str], list[tuple[np.ndarray, np.ndarray, Mapping[str, Any]]]]:
+    def _draw_patches(self) -> tuple[Sequence[str], list[tuple[StoredPatch, StoredPatch, Mapping[str, Any]]]]:
         keys = self.keys_at_work = self.get_indices()
-        return keys, [self._load_patch(key, self.get_do_oversample(j)) for j, key in enumerate(keys)]
+        return keys, [self._choose_patch(key, self.get_do_oversample(j)) for j, key in enumerate(keys)]
 
-    def _load_patch(self, key: str, force_fg: bool) -> tuple[np.ndarray, np.ndarray, Mapping[str, Any]]:
+    def _choose_patch(self, key: str, force_fg: bool) -> tuple[StoredPatch, StoredPatch, Mapping[str, Any]]:
         """Image float32 (C, *patch), labels int16 (1 or 2, *patch) and properties of one case, untransformed."""
         data, seg, previous, properties = self._load_case(key)
         try:
             start, stop = self.get_bbox(tuple(data.shape[1:]), force_fg, properties.get("class_locations"))
         except DatasetError as error:
             raise DatasetError(f"case {key}: {error}") from error
-        image = crop_with_padding(data, start, stop, 0, np.float32)
-        labels = crop_with_padding(seg, start, stop, OUTSIDE_LABEL, np.int16)
-        if previous is not None:
-            previous = crop_with_padding(previous, start, stop, OUTSIDE_LABEL, np.int16)
-            labels = np.concatenate([labels, previous.reshape(1, *labels.shape[1:])])
-        if self.patch_size_was_2d:
-            image, labels = image[:, 0], labels[:, 0]
-        return image, labels, properties
+        labels = [seg] if previous is None else [seg, previous]
+        flat = self.patch_size_was_2d
+        return (
+            StoredPatch([data], start, stop, 0, np.float32, flat),
+            StoredPatch(labels, start, stop, OUTSIDE_LABEL, np.int16, flat),
+            properties,
+        )
 
     def _load_case(self, key: str) -> tuple[Any, Any, Any, Mapping[str, Any]]:
         return self._data.load_case(key)
 
-    def _transform(self, image: torch.Tensor, segmentation: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        result = self.transforms(image=image, segmentation=segmentation)
+    def _transform(self, image: StoredPatch, labels: StoredPatch) -> tuple[torch.Tensor, Any]:
+        if reads_patches(self.transforms):
+            result = self.transforms(image=image, segmentation=labels)
+        else:
+            result = self.transforms(image=image.read(), segmentation=labels.read())
         return result["image"], result["segmentation"]
 
     def determine_shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -140,7 +140,12 @@ def crop_with_padding(array: Array, start: Sequence[int], stop: Sequence[int], f
     spatial = array.shape[leading:]
     inside = [(max(low, 0), min(high, size)) for low, high, size in zip(start, stop, spatial)]
     kept = tuple(slice(None) for _ in range(leading))
-    result = np.full((*array.shape[:leading], *(high - low for low, high in zip(start, stop))), fill, dtype=dtype)
+    size = [high - low for low, high in zip(start, stop)]
+    if [high - low for low, high in inside] == size:
+        part = array[kept + tuple(slice(low, high) for low, high in inside)]
+        # Stores give arrays of their own, which need no copy; a view would let transforms change the case.
+        return part if part.flags.owndata and part.dtype == dtype else part.astype(dtype)
+    result = np.full((*array.shape[:leading], *size), fill, dtype=dtype)
     if all(low < high for low, high in inside):
         target = tuple(slice(low - first, high - first) for (low, high), first in zip(inside, start))
         result[kept + target] = array[kept + tuple(slice(low, high) for low, high in inside)]
