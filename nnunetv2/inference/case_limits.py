@@ -43,7 +43,7 @@ def plan_for(
     """Settings for a case that is about to start. Raises MemoryLimitError."""
     label_manager = predictor.label_manager
     heads = label_manager.num_segmentation_heads
-    sum_bytes = torch.finfo(predictor.accumulator_dtype).bits // 8
+    sum_bytes = torch.finfo(predictor._sums_dtype()).bits // 8
     sizes = CaseSizes(
         channels=_input_channels(predictor),
         heads=heads,

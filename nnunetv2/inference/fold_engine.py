@@ -10,6 +10,7 @@ import torch
 
 from nnunetv2.inference.engines.choice import check_engine_name, make_engine
 from nnunetv2.inference.engines.contract import Engine, resolve_precision, tiles_per_batch
+from nnunetv2.inference.non_finite_logits import in_f32
 from nnunetv2.inference.tile_batches import ConstantTiles, constant_values, mean_of_flipped, mean_over_flips_in_batches
 from nnunetv2.inference.tiling import OUT_OF_MEMORY
 from nnunetv2.utilities.helpers import empty_cache
@@ -65,8 +66,8 @@ class FoldEngine:
         for number, value in enumerate(values):
             if value is not None:
                 rows[number] = self._constants.get(
-                    (fold, value, tuple(axes or ()), tuple(tiles.shape[1:])),
-                    lambda tile=tiles[number][None]: mean_of_flipped(engine.predict(fold, tile), axes)[0],
+                    (fold, value, tuple(axes or ()), tuple(tiles.shape[1:]), in_f32()),
+                    lambda tile=tiles[number][None]: mean_of_flipped(_run(engine, fold, tile), axes)[0],
                 )
         return torch.stack(rows)
 
@@ -75,7 +76,7 @@ class FoldEngine:
     ) -> torch.Tensor:
         while True:
             try:
-                return mean_over_flips_in_batches(lambda batch: engine.predict(fold, batch), tiles, axes, self._batch)
+                return mean_over_flips_in_batches(lambda batch: _run(engine, fold, batch), tiles, axes, self._batch)
             except OUT_OF_MEMORY:
                 if self._batch == 1:
                     raise
@@ -100,6 +101,12 @@ class FoldEngine:
             self._made_for = (network, parameters, _versions(parameters))
             self._batch = tiles_per_batch(shape[2:], self._engine.voxels_per_batch)
         return self._engine
+
+
+def _run(engine: Engine, fold: int, tiles: torch.Tensor) -> torch.Tensor:
+    if in_f32() and engine.precision != "f32":
+        return engine.predict(fold, tiles, "f32")
+    return engine.predict(fold, tiles)
 
 
 def _versions(parameters: Parameters) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nnunetv2.geometry.tiles import Slicer
-from nnunetv2.inference.tiling import refuse_infinite
+from nnunetv2.inference.non_finite_logits import refuse_non_finite
 
 # Slices of a 2D network are finished one by one; so many are done with one fold before the next fold takes over.
 SLICES_PER_ROUND = 8
@@ -133,12 +133,12 @@ class SlabSums:
         for sums in self._sums.values():
             # One piece of a window at a time; a copy, since the window goes on being used.
             logits = torch.cat([sums[:, kept] / self._weights[kept] for kept in pieces], 1)
-            refuse_infinite(logits)
             total = logits if total is None else total.add_(logits)
             for kept in pieces:
                 sums[:, kept] = 0
         for kept in pieces:
             self._weights[kept] = 0
+        refuse_non_finite(total)
         return total.div_(len(self._sums)) if len(self._sums) > 1 else total
 
     def _pieces(self, first: int, end: int) -> Iterator[tuple[slice, slice]]:
@@ -169,7 +169,7 @@ def finished_slabs(
     image : cut with index tuples (all channels, then Z, Y, X), gives tensors (C, *tile).
     calls : from ``network_calls_in_order``, perhaps behind a progress bar.
 
-    Raises InfiniteLogitsError when a sum overflows.
+    Raises NonFiniteLogitsError when a prediction is NaN or a sum overflows.
     """
     for call in calls:
         tiles = torch.stack([image[slicer].to(network_device) for slicer in call.slicers])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from os.path import join
@@ -21,6 +21,7 @@ from nnunetv2.inference import model_folder, network_calls, patchable
 from nnunetv2.inference.engines.contract import tiles_per_batch
 from nnunetv2.inference.fold_engine import FoldEngine
 from nnunetv2.inference.mirroring import mean_over_flips
+from nnunetv2.inference.non_finite_logits import blame, in_f32, refuse_non_finite, with_f32_as_second_attempt
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, accumulate_tiles, pad_to_tile
 from nnunetv2.networks.build import build_network
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
@@ -179,16 +180,23 @@ class LogitsPredictor:
 
     def predict_logits_from_preprocessed_data(self, data: torch.Tensor) -> torch.Tensor:
         """Logits (K, Z, Y, X) on the CPU of data (C, Z, Y, X): mean over the folds, dtype as accumulated."""
-        folds = self._folds()
-        total: torch.Tensor | None = None
         # Locked as a whole: the weights of a fold stay in the network from the first tile to the last.
         with self._network_lock, self._prediction_threads(), torch.inference_mode():
-            for fold in folds:
-                self._select_fold(fold)
-                logits = self.predict_sliding_window_return_logits(data).to("cpu")
-                total = logits if total is None else total.add_(logits)
+            logits = self._finite(lambda: self._mean_over_folds(data))
             self._fold_in_network = None  # whoever loads other weights into the network is not asked again
-            return total.div_(len(folds)) if len(folds) > 1 else total
+            return logits
+
+    def _mean_over_folds(self, data: torch.Tensor) -> torch.Tensor:
+        folds = self._folds()
+        total: torch.Tensor | None = None
+        for fold in folds:
+            self._select_fold(fold)
+            logits = self.predict_sliding_window_return_logits(data).to("cpu")
+            total = logits if total is None else total.add_(logits)
+        if len(folds) == 1:
+            return total
+        refuse_non_finite(total)
+        return total.div_(len(folds))
 
     def _prediction_threads(self) -> AbstractContextManager[None]:
         """Torch's threads while predicting: fewer than it has if nnUNet_def_n_proc or a CPU quota says so.
@@ -212,10 +220,28 @@ class LogitsPredictor:
                 f"{tuple(getattr(input_image, 'shape', ()))}; 2D images need Z = 1"
             )
         network_calls.make_ready(self.network, self.device)
-        with network_calls.inference_settings(self.device, self._engine.precision):
-            data, inner = pad_to_tile(input_image, self.configuration_manager.patch_size)
-            slicers = self._internal_get_sliding_window_slicers(data.shape[1:])
-            return self._predict_with_fallback(data, slicers)[inner]
+        data, inner = pad_to_tile(input_image, self.configuration_manager.patch_size)
+        slicers = self._internal_get_sliding_window_slicers(data.shape[1:])
+
+        def predict() -> torch.Tensor:
+            with network_calls.inference_settings(self.device, self._precision()):
+                return self._predict_with_fallback(data, slicers)[inner]
+
+        return self._finite(predict)
+
+    def _finite(self, predict: Callable[[], Any]) -> Any:
+        """``predict()``, again in f32 when half precision did not suffice; see ``non_finite_logits``."""
+        already = self._engine.precision == "f32" and self.accumulator_dtype == torch.float32
+        folds = self.list_of_parameters or [getattr(self.network, "state_dict", dict)()]
+        return with_f32_as_second_attempt(predict, already, lambda: blame(folds))
+
+    def _precision(self) -> str:
+        """Of products inside the network."""
+        return "f32" if in_f32() else self._engine.precision
+
+    def _sums_dtype(self) -> torch.dtype:
+        """Of the sums over tiles, and so of the logits."""
+        return torch.float32 if in_f32() else self.accumulator_dtype
 
     def _predict_with_fallback(self, data: torch.Tensor, slicers: list[Slicer]) -> torch.Tensor:
         """Everything on the device if wanted; if memory runs out there, again with only the tiles on it."""
@@ -243,7 +269,7 @@ class LogitsPredictor:
             tuple(self.configuration_manager.patch_size),
             sigma_scale=1.0 / 8,
             value_scaling_factor=IMPORTANCE_PEAK,
-            dtype=self.accumulator_dtype,
+            dtype=self._sums_dtype(),
             device=where,
         )
 
@@ -279,7 +305,7 @@ class LogitsPredictor:
 
     def _predict_locked(self, fold: int | None, tiles: torch.Tensor) -> torch.Tensor:
         """``_predict_tile_batch`` under the inference settings, for threads that share this predictor."""
-        with self._network_lock, network_calls.inference_settings(self.device, self._engine.precision):
+        with self._network_lock, network_calls.inference_settings(self.device, self._precision()):
             return self._predict_tile_batch(fold, tiles)
 
     def _uses_engine(self) -> bool:
@@ -315,7 +341,7 @@ class LogitsPredictor:
             num_outputs=self.label_manager.num_segmentation_heads,
             importance=self._importance(where) if self.use_gaussian else None,
             network_device=self.device,
-            dtype=self.accumulator_dtype,
+            dtype=self._sums_dtype(),
         )
 
 

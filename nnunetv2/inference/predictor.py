@@ -26,6 +26,7 @@ from nnunetv2.inference.case_items import as_tensor
 from nnunetv2.inference.case_limits import threads_that_fit
 from nnunetv2.inference.case_lists import work_list
 from nnunetv2.inference.limited_items import array_item_in_parts, items_from_arrays, items_from_files
+from nnunetv2.inference.non_finite_logits import naming
 from nnunetv2.inference.output_folder import folder_alone, write_documents
 from nnunetv2.inference.room_for_outputs import require_room_for
 from nnunetv2.inference.streaming_predictor import Prediction, StreamingPredictor
@@ -220,11 +221,13 @@ class nnUNetPredictor(StreamingPredictor):
             os.remove(path)
         logger.info("Predicting %s, shape %s", case, tuple(data.shape))
         if self._can_stream(data):
-            target = call_for_case(case, "Prediction", self._stream, data, properties, ofile, save_probabilities)
+            with naming(case):
+                target = call_for_case(case, "Prediction", self._stream, data, properties, ofile, save_probabilities)
             del data
             exporter.submit(case, self._store, target, properties, ofile)
             return
-        logits = call_for_case(case, "Prediction", self.predict_logits_from_preprocessed_data, data).numpy()
+        with naming(case):
+            logits = call_for_case(case, "Prediction", self.predict_logits_from_preprocessed_data, data).numpy()
         exporter.submit(case, self._export, logits, properties, ofile, save_probabilities)
 
     def _export(

@@ -11,6 +11,7 @@ import torch
 
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import Slicer, padding_to_tile
+from nnunetv2.imageio.finite_voxels import NotFiniteError
 from nnunetv2.preprocessing.preprocessors.sliced_preprocessing import BLOCK, SlicedPreprocessing, refuse_cascade
 from nnunetv2.records.temporary import temporary_prefix
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -104,7 +105,10 @@ def sliced_files(
 
     unpacked = tempfile.TemporaryDirectory(prefix=temporary_prefix() + "unpacked_", dir=folder)
     images = NiftiSlices(files, plans_manager.image_reader_writer_class, unpacked.name)
-    return SlicedCase(SlicedPreprocessing(images, plans_manager, configuration), unpacked)
+    try:
+        return SlicedCase(SlicedPreprocessing(images, plans_manager, configuration), unpacked)
+    except NotFiniteError as error:
+        raise error.in_files(files, images.shape[0]) from error
 
 
 def sliced_array(

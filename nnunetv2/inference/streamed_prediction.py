@@ -115,7 +115,7 @@ def logit_slabs(
     sums = SlabSums(
         *(folds, predictor.label_manager.num_segmentation_heads, window_length(slicers), size[1:]),
         importance=predictor._importance(where) if predictor.use_gaussian else None,
-        dtype=predictor.accumulator_dtype,
+        dtype=predictor._sums_dtype(),
         device=where,
     )
     with predictor._network_lock:

@@ -59,20 +59,24 @@ class StreamingPredictor(LogitsPredictor):
         by_slices = ofile is not None and can_write_slices(
             self.dataset_json["file_ending"], self.plans_manager.image_reader_writer_class, properties
         )
-        with self._prediction_threads():
+
+        def predict() -> LabelTarget:
             plan = plan_for(
                 *(self, self._padded_size(data.shape[1:]), properties),
                 probabilities_in_memory=save_probabilities and ofile is None,
                 image_in_memory=not isinstance(data, SlicedCase),
                 labels_may_go_to_disk=by_slices,
             )
+            return predict_case(
+                *(self, data, properties, plan),
+                probabilities=save_probabilities,
+                scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
+            )
+
+        with self._prediction_threads():
             try:
                 with freed_memory_kept(self._activations_are_large()):
-                    return predict_case(
-                        *(self, data, properties, plan),
-                        probabilities=save_probabilities,
-                        scratch_folder=None if ofile is None else os.path.dirname(ofile) or ".",
-                    )
+                    return self._finite(predict)
             finally:
                 self._fold_in_network = None
 

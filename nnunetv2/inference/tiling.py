@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from nnunetv2.errors import NNUNetError
 from nnunetv2.geometry.tiles import Slicer, padding_to_tile
+from nnunetv2.inference.non_finite_logits import refuse_non_finite
 
 # torch.OutOfMemoryError is the same class under the name it has had since torch 2.5.
 OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-
-
-class InfiniteLogitsError(NNUNetError, RuntimeError):
-    """Accumulated logits left the range of their floating point type."""
 
 
 def pad_to_tile(image: torch.Tensor, tile_size: Sequence[int]) -> tuple[torch.Tensor, Slicer]:
@@ -56,7 +52,7 @@ def accumulate_tiles(
     dtype : of the sums. torch.float16 halves the memory; where only a tiny weight contributes (corners of the volume)
         it rounds logits coarsely. torch.float32 does not.
 
-    Raises InfiniteLogitsError when a sum overflows.
+    Raises NonFiniteLogitsError when a prediction is NaN or a sum overflows.
     """
     logits = torch.zeros((num_outputs, *image.shape[1:]), dtype=dtype, device=image.device)
     weights = torch.zeros(image.shape[1:], dtype=dtype, device=image.device)
@@ -67,17 +63,5 @@ def accumulate_tiles(
         logits[slicer] += prediction if importance is None else prediction * importance
         weights[slicer[1:]] += 1 if importance is None else importance
     logits /= weights
-    refuse_infinite(logits)
+    refuse_non_finite(logits)
     return logits
-
-
-def refuse_infinite(logits: torch.Tensor) -> None:
-    """Raise when any value is infinite. Channel by channel, so the test needs no memory worth mentioning."""
-    found = torch.stack([torch.isinf(channel).any() for channel in logits])
-    if bool(found.any()):
-        channels = torch.nonzero(found).flatten().tolist()
-        raise InfiniteLogitsError(
-            f"logits of output channel(s) {channels} are infinite after adding up the tiles in {logits.dtype}. Use "
-            "nnUNetPredictor(accumulator_dtype=torch.float32) or a smaller value_scaling_factor of the importance map; "
-            "if the network itself returns infinite values, its training diverged or its weights do not fit in float16"
-        )

@@ -19,6 +19,7 @@ from nnunetv2.errors import CaseError
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_of_cases
 from nnunetv2.inference.background import BoundedExecutor, call_for_case, note_failure, raise_failures
 from nnunetv2.inference.export_prediction import export_prediction_from_logits, resample_and_save
+from nnunetv2.inference.non_finite_logits import naming
 from nnunetv2.inference.predictor import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 from nnunetv2.paths import nnUNet_preprocessed
@@ -108,7 +109,8 @@ def _predict_cases(trainer: nnUNetTrainer, cases: Sequence[str], folder: str, sa
 def _logits(trainer: nnUNetTrainer, predictor: nnUNetPredictor, dataset: Any, case: str) -> tuple[torch.Tensor, dict]:
     data, properties = network_input(trainer, dataset, case)
     trainer.print_to_log_file(f"{case}, shape {data.shape}, rank {rank()}")
-    return predictor.predict_sliding_window_return_logits(data).cpu(), properties
+    with naming(case):
+        return predictor.predict_sliding_window_return_logits(data).cpu(), properties
 
 
 def _predictor(trainer: nnUNetTrainer) -> nnUNetPredictor:

@@ -42,8 +42,11 @@ class Engine(Protocol):
     def select(self, fold: int) -> None:
         """Make the weights of this fold (an index) the ones in use, even if they seem to be."""
 
-    def predict(self, fold: int, tiles: torch.Tensor) -> torch.Tensor:
-        """Logits (B, K, *patch) of tiles (B, C, *patch) in memory of their own."""
+    def predict(self, fold: int, tiles: torch.Tensor, precision: str | None = None) -> torch.Tensor:
+        """Logits (B, K, *patch) of tiles (B, C, *patch) in memory of their own.
+
+        ``precision`` replaces the engine's own for this call.
+        """
 
 
 def tiles_per_batch(patch_size: tuple[int, ...], voxels_per_batch: int = VOXELS_PER_BATCH) -> int:

@@ -54,21 +54,21 @@ class OpenVINOEngine:
         self._core = openvino.Core()
         self._network = network
         self._parameters = parameters
-        self._requests: dict[tuple[int, tuple[int, ...]], Any] = {}
+        self._requests: dict[tuple[int, tuple[int, ...], str], Any] = {}
 
     def select(self, fold: int) -> None:
         """Nothing to do: every fold has its own compiled model."""
 
     def prepare(self, fold: int, shape: tuple[int, ...]) -> None:
         """Convert and compile for tiles of this shape (B, C, *patch). Raises EngineError when that is impossible."""
-        self._request(fold, tuple(shape))
+        self._request(fold, tuple(shape), self.precision)
 
-    def predict(self, fold: int, tiles: torch.Tensor) -> torch.Tensor:
+    def predict(self, fold: int, tiles: torch.Tensor, precision: str | None = None) -> torch.Tensor:
         """Logits of tiles on the CPU. Only single tiles and full batches have a compiled model."""
         full = tiles_per_batch(tuple(tiles.shape[2:]), self.voxels_per_batch)
         if len(tiles) not in (1, full):
-            return torch.cat([self.predict(fold, tile) for tile in tiles.split(1)])
-        request = self._request(fold, tuple(tiles.shape))
+            return torch.cat([self.predict(fold, tile, precision) for tile in tiles.split(1)])
+        request = self._request(fold, tuple(tiles.shape), precision or self.precision)
         array = np.ascontiguousarray(tiles.numpy(), dtype=np.float32)
         logits = torch.empty(tuple(request.model_outputs[0].get_shape()), dtype=torch.float32)
         request.set_input_tensor(self._openvino.Tensor(array, shared_memory=True))
@@ -76,8 +76,8 @@ class OpenVINOEngine:
         request.infer()
         return logits
 
-    def _request(self, fold: int, shape: tuple[int, ...]) -> Any:
-        key = fold, shape
+    def _request(self, fold: int, shape: tuple[int, ...], precision: str) -> Any:
+        key = fold, shape, precision
         if key not in self._requests:
             start = time.perf_counter()
             # Not inside inference mode: its tensors cannot be traced.
@@ -85,14 +85,15 @@ class OpenVINOEngine:
                 network = _copied(self._network).to("cpu").float().eval().requires_grad_(False)
                 network_calls.load_weights(network, self._parameters[fold])
                 model = convert(network, shape)
-                self._requests[key] = self._compiled(with_accurate_norms(model) if self.precision == "f32" else model)
+                model = with_accurate_norms(model) if precision == "f32" else model
+                self._requests[key] = self._compiled(model, precision)
             logger.debug("compiled fold %d for %s in %.1f s", fold, shape, time.perf_counter() - start)
         return self._requests[key]
 
-    def _compiled(self, model: Any) -> Any:
+    def _compiled(self, model: Any, precision: str) -> Any:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": thread_count(),
         }
         try:

@@ -46,13 +46,13 @@ class TorchEngine:
         network_calls.load_weights(self._network, self._parameters[fold])
         self._fold = fold
 
-    def predict(self, fold: int, tiles: torch.Tensor) -> torch.Tensor:
+    def predict(self, fold: int, tiles: torch.Tensor, precision: str | None = None) -> torch.Tensor:
         """Logits of tiles on the device."""
         if fold != self._fold:
             self.select(fold)
         if self._rearranged and tiles.ndim in FORMATS:
             # Not ``contiguous``: for one channel that is no change, and convolutions go by the strides.
             tiles = torch.empty_like(tiles, memory_format=FORMATS[tiles.ndim]).copy_(tiles)
-        with torch.inference_mode(), network_calls.autocast(self._device, self.precision):
+        with torch.inference_mode(), network_calls.autocast(self._device, precision or self.precision):
             logits = network_calls.call(self._network, tiles)
         return logits.float().contiguous() if self._device.type == "cpu" else logits
