@@ -8,7 +8,6 @@ size, at a resolution of 1/2048 near 1.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from nnunetv2.errors import FileContentError, ImageError, MissingFileError, UsageError
 from nnunetv2.records.files import PathLike, atomic_path
+from nnunetv2.storage.archive_members import fitting_header, read_member
 
 PROBABILITIES = "probabilities"
 NPZ = "npz"
@@ -27,8 +27,6 @@ ENDINGS = {NPZ: ".npz", BLOSC2: ".b2nd"}
 _MEMBER = PROBABILITIES + ".npy"
 _SLICES_PER_CHUNK = 16  # of a compact file; what is compressed as a whole
 _BLOCK = 2**24  # bytes taken from the archive at a time
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def without_ending(path: PathLike) -> str | None:
@@ -60,13 +58,11 @@ class ProbabilityFile:
         with self._naming_the_file(), contextlib.ExitStack() as stack:
             archive = stack.enter_context(zipfile.ZipFile(self.path))
             self._stream = stack.enter_context(archive.open(_MEMBER))
-            self.shape, by_columns, self._dtype = _HEADERS[np.lib.format.read_magic(self._stream)](self._stream)
+            # With the bytes it asks for, the checksum behind them is read, too.
+            self.shape, by_columns, self._dtype = fitting_header(self._stream, archive.getinfo(_MEMBER).file_size)
             if self._dtype.kind != "f" or len(self.shape) < 2:
                 raise ValueError(f"it holds an array of type {self._dtype} and shape {self.shape}")
-            held = archive.getinfo(_MEMBER).file_size - self._stream.tell()
-            if held != math.prod(self.shape) * self._dtype.itemsize:
-                raise ValueError(f"it holds {held:,} bytes for an array of shape {self.shape}")
-            self._whole = iter(np.load(self.path)[PROBABILITIES]) if by_columns else None
+            self._whole = iter(read_member(self.path, PROBABILITIES)) if by_columns else None
             self._open = stack.pop_all()
 
     def _open_blosc2(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -21,6 +22,8 @@ from nnunetv2.records.temporary import temporary_prefix, without_temporary_folde
 from nnunetv2.utilities.disk_space import full_disk, without_room
 
 PathLike = str | os.PathLike[str]
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -86,15 +89,29 @@ def read_text(path: PathLike, encoding: str = "utf-8") -> str:
 def read_json(path: PathLike) -> Any:
     """Content of a JSON file. ``NaN`` is accepted (summaries contain it).
 
+    A key that appears twice in one object is warned about; the last one counts, as everywhere in Python.
     Raises MissingFileError (a FileNotFoundError) or FileContentError (a ValueError), both naming the path.
     """
     text = read_text(path)
+    doubled: list[str] = []
+
+    def remember_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            doubled.extend(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        return content
+
     try:
-        return json.loads(text)
+        content = json.loads(text, object_pairs_hook=remember_doubled)
     except json.JSONDecodeError as error:
         raise FileContentError(
             f"{os.fspath(path)} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets a thousand deep
+        raise FileContentError(f"{os.fspath(path)} is no JSON that can be used: {error}") from error
+    if doubled:
+        logger.warning("%s: %s appears twice in one object, and only the last one counts", os.fspath(path), doubled[0])
+    return content
 
 
 def write_json(path: PathLike, content: Any, sort_keys: bool = True) -> None:

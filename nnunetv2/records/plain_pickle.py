@@ -7,8 +7,10 @@ which take numbers, booleans and text only, and of a dtype's state only the byte
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import IO, Any
@@ -174,4 +176,16 @@ def load_plain(
 
     Raises pickle.UnpicklingError for what is not plain, and whatever the bytes of a damaged one happen to mean.
     """
-    return with_arrays(_Unpickler(stream, more, stand_ins).load())
+    content = stream.read()
+    _require_small_memo(content)
+    return with_arrays(_Unpickler(io.BytesIO(content), more, stand_ins).load())
+
+
+def _require_small_memo(content: bytes) -> None:
+    """Raise pickle.UnpicklingError for a remembered entry with a number that no pickle of this length comes to.
+
+    Python's unpickler clears memory for all numbers below it: 64 GiB for ten bytes. Damaged pickles raise ValueError.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name.endswith("PUT") and argument > len(content):
+            raise pickle.UnpicklingError(f"it numbers an entry {argument:,}, and it has {len(content):,} bytes")

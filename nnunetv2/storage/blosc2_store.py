@@ -154,11 +154,28 @@ def open_array(path: PathLike) -> blosc2.NDArray:
     # Mapping a file blocks its replacement on Windows, and blosc2 does not support it there.
     mapping = {} if os.name == "nt" else {"mmap_mode": "r"}
     try:
+        _require_whole_frame(path)
         return blosc2.open(urlpath=os.fspath(path), mode="r", dparams={"nthreads": 1}, **mapping)
     except (RuntimeError, ValueError, OSError) as error:
         raise FileContentError(
             f"{os.fspath(path)} is not a readable blosc2 file: {error}. Preprocess it again"
         ) from error
+
+
+def _require_whole_frame(path: PathLike) -> None:
+    """Raise ValueError for a file that is shorter than its header says: blosc2 would read memory behind its end.
+
+    The header of a frame starts with a type byte, its name, and two big-endian numbers with a type byte each: the
+    length of the header at byte 11 and that of the frame at byte 16.
+    """
+    with open(path, "rb") as stream:
+        start = stream.read(24)
+        size = os.fstat(stream.fileno()).st_size
+    if len(start) < 24 or start[2:10] != b"b2frame\0":
+        raise ValueError("it does not start like one")
+    length = int.from_bytes(start[16:24], "big")
+    if size < length:
+        raise ValueError(f"{size:,} of {length:,} bytes are there")
 
 
 def write_array(

@@ -15,6 +15,7 @@ from nnunetv2.configuration import num_augmentation_processes
 from nnunetv2.errors import FileContentError, MissingFileError
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.layout import files_with_ending
+from nnunetv2.storage.archive_members import read_member
 from nnunetv2.storage.dataset import (
     SEG_SUFFIX,
     LoadedCase,
@@ -90,11 +91,10 @@ def read_array(unpacked: PathLike, packed: PathLike, key: str) -> np.ndarray:
         if path == unpacked:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         _require_room(path, key)
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[key]
+        return read_member(path, key)
     except FileNotFoundError as error:
         raise MissingFileError(f"{os.fspath(packed)} does not exist; preprocess this case (again)") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+    except Exception as error:  # a damaged file raises whatever its bytes happen to mean
         raise FileContentError(f"{os.fspath(path)} cannot be read: {error}. Make it again") from error
 
 

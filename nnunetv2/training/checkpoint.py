@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from nnunetv2.configuration import trusts_pickles
 from nnunetv2.errors import CheckpointError, DiskFullError
 from nnunetv2.records.files import PathLike, atomic_path
-from nnunetv2.training.checkpoint_archive import UnsafeArchive
+from nnunetv2.training.checkpoint_archive import UnsafeArchive, compare_checksums, is_archive
 from nnunetv2.training.restricted_loading import load_restricted, refused_content
 from nnunetv2.training.slim_checkpoint import is_slim, read_slim
 from nnunetv2.utilities.disk_space import in_words
@@ -30,7 +29,6 @@ _log = logging.getLogger(__name__)
 # Names that DistributedDataParallel and torch.compile put in front of those of the network they wrap.
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 
-_BYTES_AT_ONCE = 2**20
 _STAYS = "What was there before is unchanged, and a training goes on with --c"
 
 _PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.device, torch.dtype)
@@ -57,7 +55,8 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
             content = torch.load(name, map_location="cpu", weights_only=False)
         else:
             content = load_restricted(name)
-        _require_intact(name)  # after loading, which refuses archives that unpack to more than they should
+        if is_archive(name):
+            compare_checksums(name)  # after loading, which refuses archives that unpack to more than they should
     except UnsafeArchive as error:
         raise CheckpointError(
             f"{name} was not loaded: {error}. torch.save writes no such file; get the model from a trusted source"
@@ -77,27 +76,6 @@ def read_checkpoint(path: PathLike, trust_pickle: bool | None = None) -> dict[st
     if not isinstance(content, dict):
         raise CheckpointError(f"{name} holds a {type(content).__name__}, a checkpoint is a dictionary")
     return content
-
-
-def _require_intact(name: str) -> None:
-    """Raise BadZipFile when a part of the archive differs from its checksum, which torch does not look at."""
-    if not zipfile.is_zipfile(name):
-        return
-    with zipfile.ZipFile(name) as archive:
-        members = archive.namelist()
-        broken = [member for member in members if not _is_intact(archive, member)]
-    if broken and len(broken) < len(members):  # torch can be told to write no checksums; then none fits
-        raise zipfile.BadZipFile(f"{len(broken)} of its {len(members)} parts differ from their checksum")
-
-
-def _is_intact(archive: zipfile.ZipFile, member: str) -> bool:
-    try:
-        with archive.open(member) as stream:
-            while stream.read(_BYTES_AT_ONCE):
-                pass
-    except (zipfile.BadZipFile, zlib.error, EOFError):
-        return False
-    return True
 
 
 def _damaged(name: str, error: Exception) -> CheckpointError:

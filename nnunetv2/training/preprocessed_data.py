@@ -10,7 +10,7 @@ from nnunetv2.errors import DatasetError
 from nnunetv2.preprocessing.resampling.new_shape import compute_new_shape
 from nnunetv2.records.dataset_json import DatasetJson
 from nnunetv2.records.plans import resolve_configuration
-from nnunetv2.storage.made_from import differing_settings, read_record, settings_of
+from nnunetv2.storage.made_from import differing_settings, read_record, records_folder, settings_of, wrong_sizes
 from nnunetv2.storage.stores import infer_dataset_class
 
 logger = logging.getLogger(__name__)
@@ -22,20 +22,29 @@ _CASES_OPENED = 5
 def require_fitting_data(
     folder: str, plans: Mapping[str, Any], configuration: str, dataset_json: Mapping[str, Any], command: str
 ) -> None:
-    """Raise DatasetError when cases in ``folder`` were made with other settings; ``command`` is what repairs it.
+    """Raise DatasetError when cases in ``folder`` were made with other settings, or their files have another size.
 
+    ``command`` is what repairs it.
     Only records are read, no images. Cases without a record (made by upstream) pass with one warning when shapes,
     spacing and channels of some of them fit the plans.
     """
     settings = settings_of(plans, configuration, dataset_json)
     cases = infer_dataset_class(folder).get_identifiers(folder)
-    without, wrong = [], {}
+    without, damaged, wrong = [], [], {}
     for case in cases:
         record = read_record(folder, case)
         if record is None:
             without.append(case)
+        elif changed := wrong_sizes(folder, case, record):
+            damaged += changed
         elif different := differing_settings(record["settings"], settings):
             wrong[case] = different
+    if damaged:
+        more = f"; and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+        raise DatasetError(
+            f"{'; '.join(damaged[:5])}{more}. Make these cases again: {command}. If you changed them on purpose, "
+            f"remove their records in {records_folder(folder)}"
+        )
     if wrong:
         first, differences = next(iter(wrong.items()))
         raise DatasetError(

@@ -133,8 +133,50 @@ def test_verifying_reads_inputs_outputs_and_reference_segmentations(workplace):
         verify_preprocessed([workplace.raw.name], configurations=["2d"])
     first, second, third = error.value.problems
     assert "tiny_000_0000.nii.gz has changed" in first
-    assert "case tiny_001: it cannot be read" in second
+    assert "tiny_001.b2nd was damaged later: its checksum is" in second
     assert "tiny_002.nii.gz: it differs from" in third
+    assert workplace.made() == ["tiny_000", "tiny_001"]
+
+
+@pytest.mark.parametrize("file", ["tiny_003.b2nd", "tiny_003_seg.b2nd", "tiny_003.pkl"])
+def test_verifying_finds_a_flipped_bit_that_no_format_here_would_notice(workplace, file):
+    workplace.made()
+    path = workplace.data / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=f"{file} was damaged later"):
+        verify_preprocessed([workplace.raw.name], configurations=["2d"])
+    assert workplace.made() == ["tiny_003"]
+    verify_preprocessed([workplace.raw.name], configurations=["2d"])
+
+
+def test_records_without_checksums_are_still_good(workplace):
+    workplace.made()
+    for path in workplace.records.glob("*.json"):
+        record = json.loads(path.read_text())
+        del record["checksums"]
+        path.write_text(json.dumps(record))
+    verify_preprocessed([workplace.raw.name], configurations=["2d"])
+    assert workplace.made() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-3]),
+            "tiny_002_seg.b2nd has .* bytes, not the .* THE COMMAND",
+        ),
+        (lambda path: path.unlink(), "tiny_002_seg.b2nd is missing.*THE COMMAND.*remove their records"),
+    ],
+    ids=["cut", "gone"],
+)
+def test_training_refuses_cases_whose_files_changed_size(workplace, change, message):
+    workplace.made()
+    change(workplace.data / "tiny_002_seg.b2nd")
+    with pytest.raises(DatasetError, match=message):
+        require_fitting_data(str(workplace.data), workplace.plans(), "2d", workplace.dataset_json(), "THE COMMAND")
 
 
 def test_cleaning_removes_everything_first(workplace):

@@ -25,6 +25,22 @@ def test_json_errors_name_the_file_and_the_place(tmp_path):
         files.read_json(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": ' + "9" * 10_000 + "}", "\x00", "\ufeff{}"], ids=lambda t: repr(t[:6])
+)
+def test_json_beyond_reading_is_an_error_with_its_path(tmp_path, text):
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(FileContentError, match=r"bad\.json"):
+        files.read_json(tmp_path / "bad.json")
+
+
+def test_a_key_that_appears_twice_is_warned_about_and_the_last_counts(tmp_path, caplog):
+    (tmp_path / "a.json").write_text('{"a": {"b": 1, "c": 2, "b": 3}, "d": {"b": 4}}')
+    assert files.read_json(tmp_path / "a.json") == {"a": {"b": 3, "c": 2}, "d": {"b": 4}}
+    (record,) = caplog.records
+    assert "a.json: b appears twice in one object" in record.getMessage()
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "a.nii.gz"
     target.write_text("old")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnunetv2.errors import FileContentError
 from nnunetv2.storage.blosc2_store import comp_blosc2_params, nnUNetDatasetBlosc2, open_array, write_array
 from tests.storage.conftest import make_case
 
@@ -97,3 +98,12 @@ def test_the_store_does_not_load_torch():
     code = "import sys, nnunetv2.training.dataloading.nnunet_dataset; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200, -1])
+def test_a_file_shorter_than_its_header_says_is_refused_before_it_is_mapped(kept, tmp_path):
+    write_array(np.arange(6000, dtype=np.int16).reshape(1, 10, 20, 30), tmp_path / "a.b2nd")
+    content = (tmp_path / "a.b2nd").read_bytes()
+    (tmp_path / "a.b2nd").write_bytes(content[:kept])
+    with pytest.raises(FileContentError, match=r"a\.b2nd is not a readable blosc2 file"):
+        open_array(tmp_path / "a.b2nd")

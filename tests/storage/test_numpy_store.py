@@ -1,4 +1,6 @@
+import io
 import os
+import zipfile
 from os.path import join
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 
 from nnunetv2.errors import CaseFailures, FileContentError
 from nnunetv2.storage import numpy_store
+from nnunetv2.storage.dataset import write_properties
 from nnunetv2.storage.numpy_store import nnUNetDatasetNumpy
 from nnunetv2.storage.unpacking import unpack_dataset
 from tests.storage.conftest import make_case
@@ -85,3 +88,21 @@ def test_unpacking_in_processes_gives_the_same(folder):
     nnUNetDatasetNumpy.unpack_dataset(folder, num_processes=2)
     for seed, name in enumerate("abc"):
         assert np.array_equal(np.load(join(folder, name + ".npy")), make_case(seed)[0])
+
+
+def test_a_shape_that_a_flipped_bit_made_smaller_is_found(tmp_path):
+    """The checksum comes behind the array, and numpy stops where the shape says that it ends."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:  # stored as it is, so that the bit can be found
+        for key in ("data", "seg"):
+            stream = io.BytesIO()
+            np.save(stream, np.ones((1, 40, 50, 60), np.int16))
+            archive.writestr(f"{key}.npy", stream.getvalue())
+    write_properties(str(tmp_path / "a"), {})
+    nnUNetDatasetNumpy(tmp_path).load_case("a")
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content.replace(b"(1, 40, 50, 60)", b"(1, 40, 50, 20)", 1))
+    with pytest.raises(FileContentError, match=r"a\.npz cannot be read: .*\(1, 40, 50, 20\)"):
+        nnUNetDatasetNumpy(tmp_path).load_case("a")
+    (tmp_path / "a.npz").write_bytes(content.replace(b"\1\0\1\0\1\0", b"\1\0\1\0\2\0", 1))
+    with pytest.raises(FileContentError, match=r"a\.npz cannot be read: .*CRC"):
+        nnUNetDatasetNumpy(tmp_path).load_case("a")

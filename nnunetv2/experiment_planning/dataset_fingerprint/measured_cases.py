@@ -21,6 +21,7 @@ import numpy as np
 from nnunetv2.records.files import atomic_path
 from nnunetv2.records.temporary import remove_remains
 from nnunetv2.storage import made_from
+from nnunetv2.storage.archive_members import read_member
 
 FOLDER = "fingerprint_cases"
 UNFINISHED = "unfinished"
@@ -124,10 +125,12 @@ class CaseKeeper:
         if not self.is_up_to_date(case, inputs):
             return None
         try:
-            with np.load(self._file(case)) as content:
-                numbers = json.loads(str(content["numbers"]))
-                foreground = [content[f"channel_{i}"] for i in range(len(content.files) - 1)]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            file = self._file(case)
+            with zipfile.ZipFile(file) as archive:
+                channels = len(archive.namelist()) - 1
+            numbers = json.loads(str(read_member(file, "numbers")))
+            foreground = [read_member(file, f"channel_{i}") for i in range(channels)]
+        except Exception:  # a damaged file raises whatever its bytes happen to mean; the case is measured again
             return None
         if not foreground:
             return None

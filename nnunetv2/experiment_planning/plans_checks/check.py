@@ -123,7 +123,7 @@ def check_plans_file(
         remedy = "Correct that place (a comma or bracket too many or too few is usual); editors that know JSON mark it"
         report.add(place, line, f"it is not valid JSON: {error.msg}", remedy)
         return report.findings
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, a number or a depth that is beyond reading
         report.add("(the whole file)", file, f"it cannot be read: {error}", REMEDY_FOR_FILE)
         return report.findings
     for key in doubled:

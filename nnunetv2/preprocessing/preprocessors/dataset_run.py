@@ -184,11 +184,16 @@ def remove_preprocessed(folder: str) -> None:
 
 
 def problems_of(data: DataFolder) -> list[str]:
-    """Everything that is wrong with the preprocessed cases of a configuration; reads all inputs and all outputs."""
+    """Everything that is wrong with the preprocessed cases of a configuration; reads all inputs and all outputs.
+
+    What only reading them shows costs a case its record, so that the next run makes it again.
+    """
     title = f"{data.folder}, case"
     problems = []
     for case in data.cases:
         reasons = data.reasons(case, read_all=True) or _unreadable(data, case)
+        if reasons and not data.reasons(case):
+            made_from.forget_record(data.folder, case)
         problems += [f"{title} {case}: {reason}" for reason in reasons]
     return problems
 
