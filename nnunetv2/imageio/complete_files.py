@@ -1,77 +1,50 @@
 """Detecting image files that end too early, which SimpleITK fills up with zeros, and tifffile with fewer slices.
 
-NIfTI: the header says how many bytes must follow. A gzip file ends with the uncompressed length, so comparing the two
-numbers costs two small reads; only when they disagree is the whole file decompressed and counted (files of several
-gzip members, or with bytes after the image, are fine). TIFF: every directory says where the next one is.
+NIfTI: the header says how many bytes must follow. A compressed one is decompressed to its end, which also compares its
+checksum; no image library does that. TIFF: every directory says where the next one is.
 """
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import struct
 import zlib
 from typing import BinaryIO
 
-from nnunetv2.errors import ImageError
+from nnunetv2.imageio.gzip_files import require_intact, truncated
 from nnunetv2.imageio.nifti_header import is_gzip, is_nifti_name, open_plain, read_voxel_block
+from nnunetv2.imageio.sizes import refuse_what_does_not_fit
 
-_CHUNK = 1 << 20
 
-
-def require_complete(path: str) -> None:
+def require_complete(path: str, must_fit: bool = True) -> None:
     """Raise ImageError when a ``.nii``, ``.nii.gz``, ``.gipl``, ``.tif`` or ``.tiff`` file lacks its end.
 
+    A ``.nii.gz`` must also agree with its checksum. With ``must_fit`` a NIfTI image whose voxels do not fit into memory
+    raises MemoryLimitError.
     Other formats are left to their libraries, which notice it themselves.
     """
     lower = path.lower()
     if is_nifti_name(path):
-        _require_complete_nifti(path)
+        _require_complete_nifti(path, must_fit)
     elif lower.endswith(".gipl"):
         _require_complete_gipl(path)
     elif lower.endswith((".tif", ".tiff")):
         _require_complete_tiff(path)
 
 
-def _require_complete_nifti(path: str) -> None:
+def _require_complete_nifti(path: str, must_fit: bool) -> None:
     try:
         with open_plain(path) as stream:
             block = read_voxel_block(stream)
     except (EOFError, OSError, zlib.error) as error:
-        raise _truncated(path, f"its header ends too early ({error})") from error
-    if block is None:
-        return
-    if not is_gzip(path):
-        found = os.path.getsize(path)
-    elif _length_in_trailer(path) == block.end % 2**32:
-        return
-    else:
-        found = _count_decompressed(path, block.end)
-    if found < block.end:
-        raise _truncated(path, f"{found:,} of {block.end:,} bytes are there")
-
-
-def _length_in_trailer(path: str) -> int:
-    """Uncompressed length modulo 2**32 as stored in the last four bytes of a gzip file (RFC 1952, ISIZE)."""
-    with open(path, "rb") as stream:
-        stream.seek(-4, os.SEEK_END)
-        return struct.unpack("<I", stream.read(4))[0]
-
-
-def _count_decompressed(path: str, enough: int) -> int:
-    """How many bytes can be decompressed; stops at ``enough``, so garbage behind the image does no harm."""
-    count = 0
-    try:
-        with gzip.open(path) as stream:
-            while count < enough:
-                chunk = stream.read(min(_CHUNK, enough - count))
-                if not chunk:
-                    break
-                count += len(chunk)
-    except (EOFError, OSError, zlib.error):
-        pass  # the count says how far it was readable
-    return count
+        raise truncated(path, f"its header ends too early ({error})") from error
+    if is_gzip(path):
+        require_intact(path, 0 if block is None else block.end, must_fit)
+    elif block is not None and os.path.getsize(path) < block.end:
+        raise truncated(path, f"{os.path.getsize(path):,} of {block.end:,} bytes are there")
+    elif block is not None and must_fit:
+        refuse_what_does_not_fit(path, block.end)
 
 
 def _require_complete_gipl(path: str) -> None:
@@ -80,12 +53,12 @@ def _require_complete_gipl(path: str) -> None:
     with open(path, "rb") as stream:
         header = stream.read(256)
     if len(header) < 256:
-        raise _truncated(path, f"{len(header)} of 256 bytes of its header are there")
+        raise truncated(path, f"{len(header)} of 256 bytes of its header are there")
     *sizes, pixel_type = struct.unpack_from(">5H", header)
     if pixel_type in bytes_per_voxel:
         needed = 256 + math.prod(max(n, 1) for n in sizes) * bytes_per_voxel[pixel_type]
         if os.path.getsize(path) < needed:
-            raise _truncated(path, f"{os.path.getsize(path):,} of {needed:,} bytes are there")
+            raise truncated(path, f"{os.path.getsize(path):,} of {needed:,} bytes are there")
 
 
 def _require_complete_tiff(path: str) -> None:
@@ -103,7 +76,7 @@ def _require_complete_tiff(path: str) -> None:
                 return
             entries = None if directory is None else _number_at(stream, directory, order + count_format)
             if entries is None:
-                raise _truncated(path, f"it ends at byte {os.path.getsize(path):,}, before slice {len(seen) + 1}")
+                raise truncated(path, f"it ends at byte {os.path.getsize(path):,}, before slice {len(seen) + 1}")
             seen.add(directory)
             position = directory + struct.calcsize(count_format) + entry_size * entries
 
@@ -113,7 +86,3 @@ def _number_at(stream: BinaryIO, position: int, number_format: str) -> int | Non
     stream.seek(position)
     raw = stream.read(struct.calcsize(number_format))
     return struct.unpack(number_format, raw)[0] if len(raw) == struct.calcsize(number_format) else None
-
-
-def _truncated(path: str, what: str) -> ImageError:
-    return ImageError(f"{path} is truncated: {what}. Copy or make the file again")

@@ -1,55 +1,69 @@
 """Voxels of ordinary ``.nii.gz`` files, decompressed in one call straight into their array.
 
 Two to three times faster than the image libraries, which decompress with zlib in small pieces, and without a second
-copy. Only what needs no interpretation is read here: one gzip member, three axes, integers of this machine's byte
+copy. Only what needs no interpretation is read here: one gzip member, three axes, numbers of this machine's byte
 order without scaling. Everything else, damaged files included, is left to the libraries and their messages.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import struct
 import sys
 import zlib
 
 import numpy as np
 
-from nnunetv2.imageio.nifti_header import NIFTI_INTEGERS, is_gzip, read_plain_grid
+from nnunetv2.imageio.gzip_files import LONGEST, decompressed, length_in_trailer
+from nnunetv2.imageio.nifti_header import NIFTI_FLOATS, NIFTI_INTEGERS, is_gzip, read_plain_grid
 
+logger = logging.getLogger(__name__)
+
+_TYPES = NIFTI_INTEGERS | NIFTI_FLOATS
 _START = 1 << 16
-_LONGEST = 1 << 31
-"""Bytes; the length at the end of a gzip file counts modulo 4 GiB, and some decoders stop at 2 GiB."""
 
 
 def read_gzip_voxels(path: str) -> np.ndarray | None:
-    """Array (Z, Y, X) in the type of the file; None for a file that is left to the image libraries."""
+    """Array (Z, Y, X) in the type of the file; None for a file that is left to the image libraries.
+
+    NaN and infinite voxels become 0, as in SimpleITK, after a warning.
+    """
     if not path.lower().endswith(".nii.gz") or not is_gzip(path) or os.path.getsize(path) < 64:
         return None
     with open(path, "rb") as stream:
         compressed = stream.read()
     grid = read_plain_grid(_start_of(compressed))
-    if grid is None or grid.datatype not in NIFTI_INTEGERS or grid.byte_order != _native_order():
+    if grid is None or grid.datatype not in _TYPES or grid.byte_order != _native_order():
         return None
-    dtype = np.dtype(NIFTI_INTEGERS[grid.datatype])
+    dtype = np.dtype(_TYPES[grid.datatype])
     needed = grid.offset + int(np.prod(grid.shape_xyz)) * dtype.itemsize
-    if struct.unpack("<I", compressed[-4:])[0] != needed or needed >= _LONGEST:
+    if length_in_trailer(compressed) != needed or needed >= LONGEST:
         return None
-    plain = _decompressed(compressed, needed)
+    plain = decompressed(compressed, needed)
     if plain is None or grid.offset % dtype.itemsize:
         return None
-    return plain[grid.offset :].view(dtype).reshape(grid.shape_xyz[::-1])
+    voxels = plain[grid.offset :].view(dtype).reshape(grid.shape_xyz[::-1])
+    return _finite(voxels, path) if dtype.kind == "f" else voxels
 
 
-def _decompressed(compressed: bytes, size: int) -> np.ndarray | None:
-    """All ``size`` bytes, their checksum verified; None when they are not there, or not intact."""
-    from imagecodecs import DeflateError, gzip_decode
-
-    plain = np.empty(size, dtype=np.uint8)
-    try:
-        decoded = gzip_decode(compressed, out=plain)
-    except (DeflateError, ValueError):
-        return None
-    return plain if len(decoded) == size else None
+def _finite(voxels: np.ndarray, path: str) -> np.ndarray:
+    """``voxels`` with 0 in place of NaN and infinity, in place. One such voxel, and only that, shows in the sum."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(voxels.sum(dtype=np.float64)):
+            return voxels
+    bad = ~np.isfinite(voxels)
+    count = int(np.count_nonzero(bad))
+    if count:
+        first = tuple(int(n) for n in np.unravel_index(int(bad.argmax()), bad.shape))
+        logger.warning(
+            "%s: %d voxels are NaN or infinite, the first at %s (Z, Y, X); SimpleITK reads them as 0, and so do we. "
+            "NibabelIO refuses the image instead",
+            path,
+            count,
+            first,
+        )
+        voxels[bad] = 0
+    return voxels
 
 
 def _start_of(compressed: bytes) -> bytes:

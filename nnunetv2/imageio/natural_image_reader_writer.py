@@ -12,9 +12,9 @@ from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
-from nnunetv2.imageio.complete_files import require_complete
 from nnunetv2.imageio.file_access import reading, writing
 from nnunetv2.imageio.label_values import as_stored_labels
+from nnunetv2.imageio.png_chunks import require_intact_png
 
 # Pixels count as 1 x 1 mm; the made-up first axis is so coarse that planning never treats it as a spatial one.
 _SPACING = (999, 1, 1)
@@ -69,10 +69,10 @@ def _channel_file(path: str) -> ChannelFile:
 
 def _read(path: str) -> np.ndarray:
     if path.lower().endswith((".tif", ".tiff")):
-        import tifffile  # only needed here, and most pictures are PNG
+        from nnunetv2.imageio.tiff_files import read_tiff  # its library is only needed here, and most pictures are PNG
 
-        require_complete(path)
-        return tifffile.imread(path)
+        return read_tiff(path)
+    require_intact_png(path)
     return io.imread(path)
 
 

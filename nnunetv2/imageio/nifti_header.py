@@ -15,10 +15,11 @@ _BYTES_PER_VOXEL = {
     2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1536: 16, 1792: 16,
     2048: 32, 2304: 4,
 }  # fmt: skip
-_FLOAT_TYPES = {16: "f4", 64: "f8"}
-
 NIFTI_INTEGERS = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4"}
 """Datatype code to numpy type of integer voxels."""
+
+NIFTI_FLOATS = {16: "f4", 64: "f8"}
+"""The same of real numbers."""
 
 
 class PlainGrid(NamedTuple):
@@ -105,6 +106,6 @@ def read_voxel_block(stream: BinaryIO) -> VoxelBlock | None:
             offset=max(int(offset), size),
             voxels=math.prod(max(int(n), 1) for n in dim[1 : dim[0] + 1]),
             bytes_per_voxel=_BYTES_PER_VOXEL[datatype],
-            float_type=order + _FLOAT_TYPES[datatype] if datatype in _FLOAT_TYPES else None,
+            float_type=order + NIFTI_FLOATS[datatype] if datatype in NIFTI_FLOATS else None,
         )
     return None

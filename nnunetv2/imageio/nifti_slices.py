@@ -9,6 +9,7 @@ import gzip
 import shutil
 import struct
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,8 @@ import SimpleITK as sitk
 
 from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
+from nnunetv2.imageio.complete_files import require_complete
+from nnunetv2.imageio.file_access import reading
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from nnunetv2.imageio.nifti_header import is_gzip, is_nifti_name, open_plain
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
@@ -49,7 +52,10 @@ class NiftiSlices:
             )
         if not all(is_nifti_name(path) for path in paths):
             raise ImageError(f"{paths[0]} does not fit into --max-memory, and only NIfTI files can be read in parts")
-        found = [_properties(path, reader) for path in paths]
+        found = []
+        for path in paths:
+            with reading(path):
+                found.append(_properties(path, reader))
         for path, (shape, properties) in zip(paths, found):
             if shape != found[0][0] or not np.allclose(properties["spacing"], found[0][1]["spacing"]):
                 raise ImageError(f"{path} has another shape or spacing than {paths[0]}")
@@ -62,8 +68,9 @@ class NiftiSlices:
         z, y, x = index
         parts = []
         for path in self._files:
-            # Not mapped into memory: pages that were looked at would count as used.
-            values = np.asarray(nib.load(path, mmap=False).dataobj[x, y, z])
+            with reading(path):
+                # Not mapped into memory: pages that were looked at would count as used.
+                values = np.asarray(nib.load(path, mmap=False).dataobj[x, y, z])
             parts.append(values.transpose(2, 1, 0).astype(np.float32))
         return np.stack(parts)
 
@@ -87,21 +94,33 @@ def _properties(path: str, reader: type[BaseReaderWriter]) -> tuple[tuple[int, .
 
 
 def _plain(path: str, folder: str) -> str:
-    """``path``, or that of its unpacked copy."""
+    """``path``, or that of its unpacked copy. Raises ImageError for a file that is damaged or not all there."""
     if not is_gzip(path):
+        require_complete(path, must_fit=False)
         return path
     name = Path(path).name.removesuffix(".gz")
     target = Path(folder) / (name if name.endswith(".nii") else f"{name}.nii")
     with open_plain(path) as packed, open(target, "wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked, 1 << 20)
+        try:
+            shutil.copyfileobj(packed, unpacked, 1 << 20)  # to the end, where the checksum is
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ImageError(f"{path} is damaged ({error}). Copy or make the file again") from error
+    try:
+        require_complete(str(target), must_fit=False)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
     return str(target)
 
 
 def image_shape(path: str) -> tuple[int, ...] | None:
-    """Shape (Z, Y, X) in the header of a 3D NIfTI file; None for anything else."""
+    """Shape (Z, Y, X) in the header of a 3D NIfTI file; None for anything else, damaged files included."""
     if not is_nifti_name(path):
         return None
-    shape = nib.load(path).shape
+    try:
+        with reading(path):
+            shape = nib.load(path).shape
+    except ImageError:
+        return None
     return shape[::-1] if len(shape) == 3 else None
 
 

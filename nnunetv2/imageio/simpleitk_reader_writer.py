@@ -5,6 +5,7 @@ ITK counts axes X, Y, Z; arrays here are (Z, Y, X). Lengths are in mm.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from nnunetv2.imageio.file_access import own_block, reading
 from nnunetv2.imageio.gzip_nifti import read_gzip_voxels
 from nnunetv2.imageio.itk_files import write_image
 from nnunetv2.imageio.label_values import as_stored_labels
+from nnunetv2.imageio.sizes import refuse_what_does_not_fit
 
 # Spacing of the made-up first axis of 2D images, in multiples of the coarser real one: far above any threshold for
 # anisotropy, so that planning never treats it as a spatial axis. Stored in fingerprints.
@@ -105,6 +107,8 @@ def _read_information(name: str) -> sitk.ImageFileReader:
 def _read(path: str) -> sitk.Image:
     with reading(path) as name:
         require_complete(name)
+        header = _read_information(name)
+        refuse_what_does_not_fit(name, math.prod(header.GetSize()) * header.GetNumberOfComponents())
         with _explaining_axes(name):
             return sitk.ReadImage(name)
 

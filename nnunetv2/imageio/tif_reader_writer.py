@@ -18,9 +18,9 @@ from nnunetv2.errors import ImageError
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
 from nnunetv2.imageio.builtin_readers import endings_of
 from nnunetv2.imageio.channel_files import ChannelFile, label_map, stack_channels
-from nnunetv2.imageio.complete_files import require_complete
 from nnunetv2.imageio.file_access import reading, writing
 from nnunetv2.imageio.label_values import as_stored_labels
+from nnunetv2.imageio.tiff_files import read_tiff
 from nnunetv2.records.files import read_json, write_json
 from nnunetv2.records.layout import CHANNEL_SUFFIX_LENGTH
 
@@ -68,8 +68,7 @@ def _without_ending(path: str) -> str:
 def _channel_file(path: str, spacing: Sequence[float]) -> ChannelFile:
     _without_ending(path)
     with reading(path) as name:
-        require_complete(name)
-        stack = tifffile.imread(name)
+        stack = read_tiff(name)
     if stack.ndim != 3:
         raise ImageError(
             f"{path} has shape {stack.shape}; Tiff3DIO reads stacks (Z, Y, X) with one channel per file. For 2D "

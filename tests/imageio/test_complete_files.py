@@ -16,6 +16,7 @@ from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.imageio.sound_files import scan_to_the_end
 
+READERS = (SimpleITKIO, NibabelIO)
 ARRAY = np.random.RandomState(1).randint(-1000, 1000, (9, 14, 11)).astype(np.int16)
 
 
@@ -47,10 +48,12 @@ def test_a_compressed_nifti_without_its_last_voxels_is_truncated(lost, tmp_path)
 
 
 @pytest.mark.parametrize("lost", [1, 4, 8])
-def test_a_nifti_that_lost_only_its_checksum_is_read_right_but_reported_as_damaged(lost, tmp_path):
+def test_a_nifti_that_lost_only_its_checksum_is_truncated(lost, tmp_path):
     path = tmp_path / "x.nii.gz"
     path.write_bytes(gzip.compress(nifti_bytes())[:-lost])
-    assert np.array_equal(SimpleITKIO().read_images([str(path)])[0][0], ARRAY.transpose(2, 1, 0))
+    for reader in (SimpleITKIO, NibabelIO):
+        with pytest.raises(ImageError, match=r"x\.nii\.gz is truncated"):
+            reader().read_images([str(path)])
     with pytest.raises(ImageError, match="damaged"):
         scan_to_the_end(str(path))
 
@@ -82,9 +85,19 @@ def test_a_flipped_bit_is_found_by_the_checksum_only(tmp_path):
     content = bytearray(gzip.compress(nifti_bytes(), compresslevel=0))
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    require_complete(str(path))
+    for read in (require_complete, scan_to_the_end, *(lambda p, r=r: r().read_images([p]) for r in READERS)):
+        with pytest.raises(ImageError, match="damaged"):
+            read(str(path))
+
+
+def test_a_flipped_bit_in_the_second_member_is_found_too(tmp_path):
+    path = tmp_path / "x.nii.gz"
+    content = nifti_bytes()
+    second = bytearray(gzip.compress(content[700:], compresslevel=0))
+    second[200] ^= 16
+    path.write_bytes(gzip.compress(content[:700]) + second)
     with pytest.raises(ImageError, match="damaged"):
-        scan_to_the_end(str(path))
+        SimpleITKIO().read_images([str(path)])
 
 
 @pytest.mark.parametrize("size", [100, 300, -1])

@@ -11,7 +11,7 @@ from nnunetv2.errors import ImageError
 from nnunetv2.imageio.gzip_nifti import read_gzip_voxels
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
-INTEGERS = (np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint32)
+NUMBERS = (np.uint8, np.int8, np.int16, np.uint16, np.int32, np.uint32, np.float32, np.float64)
 
 
 def write(path, dtype=np.int16, shape=(4, 5, 7)):
@@ -26,7 +26,7 @@ def write(path, dtype=np.int16, shape=(4, 5, 7)):
     return array
 
 
-@pytest.mark.parametrize("dtype", INTEGERS, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("dtype", NUMBERS, ids=lambda dtype: dtype.__name__)
 def test_voxels_and_geometry_equal_those_of_simpleitk(tmp_path, dtype):
     path = str(tmp_path / "a.nii.gz")
     array = write(path, dtype)
@@ -66,7 +66,6 @@ def uncompressed(path):
 
 
 OTHERS = {
-    "floating point": lambda path: write(path, np.float32),
     "two axes": lambda path: write(path, shape=(5, 7)),
     "scaled": scaled,
     "big endian": big_endian,
@@ -100,3 +99,23 @@ def test_a_short_file_gives_the_usual_message(tmp_path):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(ImageError, match="is truncated"):
         SimpleITKIO().read_images([str(path)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_voxels_that_are_not_finite_are_zero_as_in_simpleitk_and_warned_about(tmp_path, dtype, caplog):
+    path = tmp_path / "a.nii.gz"
+    array = np.linspace(-3, 3, 3 * 4 * 5, dtype=dtype).reshape(3, 4, 5)
+    array[1, 2, 3], array[2, 0, 0], array[2, 3, 4] = np.nan, np.inf, -np.inf
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    images, _ = SimpleITKIO().read_images([str(path)])
+    assert np.array_equal(images[0], sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32))
+    assert np.array_equal(images[0], np.nan_to_num(array, nan=0, posinf=0, neginf=0).astype(np.float32))
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "a.nii.gz: 3 voxels are NaN or infinite, the first at (1, 2, 3)" in message
+
+
+def test_large_finite_numbers_stay(tmp_path, caplog):
+    path = tmp_path / "a.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((3, 4, 5), 1.7e308)), str(path))
+    assert (read_gzip_voxels(str(path)) == 1.7e308).all()
+    assert not caplog.records

@@ -149,7 +149,11 @@ def test_large_labels_come_as_int16_and_larger_ones_are_refused(plans):
 def test_values_that_are_not_numbers_are_refused(plans, bad):
     data, seg, properties = raw_case()
     data[1, 7, 4, 5:7] = bad
-    with pytest.raises(ImageError, match="channel 1 has 2 voxels that are NaN or infinite"):
+    with pytest.raises(ImageError, match=rf"channel 1 .*: 2 {'NaN' if np.isnan(bad) else 'infinite'}, .*\(7, 4, 5\)"):
+        run(plans, data, seg, properties)
+    data[1, 7, 4, 5:7] = 0
+    seg[0, 3, 2, 1] = bad
+    with pytest.raises(ImageError, match="segmentation has 1 voxels that are NaN or infinite"):
         run(plans, data, seg, properties)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import isfile, join
@@ -20,6 +21,7 @@ from nnunetv2.experiment_planning.dataset_fingerprint.intensity_statistics impor
     streamed_statistics,
 )
 from nnunetv2.experiment_planning.dataset_fingerprint.measured_cases import CaseKeeper, MeasuredCase
+from nnunetv2.imageio.finite_voxels import NotFiniteError, require_finite
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_preprocessed, nnUNet_raw
 from nnunetv2.preprocessing.compact_labels import compact_labels
@@ -230,7 +232,7 @@ def measure_case(
             shape=images.shape[1:],
             spacing=tuple(spacing),
             relative_size=relative_size,
-            foreground=foreground_voxels(segmentation, images),
+            foreground=_foreground(segmentation, images),
         )
         keeper.keep(case, _inputs(files), measured)
     return CaseMeasurements(
@@ -244,15 +246,23 @@ def measure_case(
 def foreground_voxels(segmentation: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
     """Per channel of ``images`` (C, Z, Y, X) the intensities where ``segmentation`` (1, Z, Y, X) is above 0; 1D.
 
-    The ignore label is above 0 and counts. Raises ImageError for other dimensions and for NaN.
+    The ignore label is above 0 and counts. Raises ImageError for other dimensions, NaN and infinity.
     """
     if images.ndim != 4 or segmentation.ndim != 4:
         raise ImageError(
             f"images of shape {images.shape} and segmentation of shape {segmentation.shape} need 4 axes: C, Z, Y, X"
         )
-    for name, array in (("image", images), ("segmentation", segmentation)):
-        if any(np.isnan(channel.min(initial=0)) for channel in array):  # NaN is the minimum of what contains it
-            raise ImageError(f"the {name} contains NaN; replace these voxels before going on")
+    require_finite(images)
+    _require_labels(segmentation)
+    return _foreground(segmentation, images)
+
+
+def _require_labels(segmentation: np.ndarray, file: str = "the segmentation") -> None:
+    if np.isnan(segmentation.min(initial=0)):  # NaN is the minimum of what contains it
+        raise ImageError(f"{file} contains NaN; replace these voxels before going on")
+
+
+def _foreground(segmentation: np.ndarray, images: np.ndarray) -> list[np.ndarray]:
     where = np.flatnonzero(segmentation[0] > 0)
     return [channel.take(where) for channel in images]
 
@@ -260,12 +270,20 @@ def foreground_voxels(segmentation: np.ndarray, images: np.ndarray) -> list[np.n
 def _read_cropped(
     image_files: Sequence[str], segmentation_file: str, reader_writer_class: type
 ) -> tuple[np.ndarray, np.ndarray, list[float], float]:
-    """Image and segmentation cropped to the nonzero box, spacing in mm, and the box's share of the volume."""
+    """Image and segmentation cropped to the nonzero box, spacing in mm, and the box's share of the volume.
+
+    Raises ImageError, naming the file, for voxels that are not finite.
+    """
     reader = reader_writer_class()
     images, properties = reader.read_images(image_files)
     segmentation = compact_labels(reader.read_seg(segmentation_file)[0])
     full = images.shape[1:]
-    images, segmentation, _ = crop_to_nonzero(images, segmentation)
+    images, segmentation, box = crop_to_nonzero(images, segmentation)
+    try:
+        require_finite(images, [start for start, _ in box])
+    except NotFiniteError as error:
+        raise error.in_files(image_files, len(images)) from error
+    _require_labels(segmentation, os.fspath(segmentation_file))
     return images, segmentation, properties["spacing"], float(np.prod(images.shape[1:]) / np.prod(full))
 
 

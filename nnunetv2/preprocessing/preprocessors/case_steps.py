@@ -26,17 +26,6 @@ def transposed(
     return data.transpose(order), seg, [spacing[axis] for axis in axes], dict(properties)
 
 
-def require_finite(data: np.ndarray) -> None:
-    """Raise ImageError if a channel holds NaN or infinity; the spline prefilter would spread them everywhere."""
-    for index, channel in enumerate(data):
-        if not (np.isfinite(channel.min()) and np.isfinite(channel.max())):
-            count = int(np.count_nonzero(~np.isfinite(channel)))
-            raise ImageError(
-                f"channel {index} has {count} voxels that are NaN or infinite. Replace them (np.nan_to_num), "
-                "or leave the case out"
-            )
-
-
 def target_spacing(configured: Sequence[float], original: Sequence[float]) -> list[float]:
     """Target spacing with three values: slices of a 2D configuration keep their own distance."""
     missing = len(original) - len(configured)
@@ -50,6 +39,13 @@ def classes_to_sample(label_manager: Any) -> list[int | tuple[int, ...]]:
     if label_manager.has_ignore_label:
         classes.append((-1, *(int(label) for label in label_manager.all_labels)))
     return classes
+
+
+def require_labels(seg: np.ndarray) -> None:
+    """Raise ImageError if a label map holds NaN or infinity, which have no integer to stand for them."""
+    if seg.dtype.kind == "f" and not np.isfinite(seg).all():
+        count = int(np.count_nonzero(~np.isfinite(seg)))
+        raise ImageError(f"the segmentation has {count} voxels that are NaN or infinite. Correct the label map")
 
 
 def as_small_integers(seg: np.ndarray) -> np.ndarray:

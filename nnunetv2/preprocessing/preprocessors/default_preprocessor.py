@@ -15,13 +15,14 @@ import numpy as np
 
 import nnunetv2
 from nnunetv2.errors import ClassNotFoundError, ImageError
+from nnunetv2.imageio.finite_voxels import NotFiniteError, require_finite
 from nnunetv2.preprocessing.compact_labels import compact_labels
 from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization, normalize_in_place
 from nnunetv2.preprocessing.preprocessors.case_steps import (
     as_small_integers,
     classes_to_sample,
-    require_finite,
+    require_labels,
     target_spacing,
     transposed,
 )
@@ -99,6 +100,7 @@ class DefaultPreprocessor:
         label_manager = plans_manager.get_label_manager(dataset_json)
         if has_seg:
             seg = compact_labels(label_manager.values.to_dense(seg))
+            require_labels(seg)
         axes = [int(axis) for axis in plans_manager.transpose_forward]
         data, seg, original_spacing, properties = transposed(data, seg, properties, axes)
         properties["shape_before_cropping"] = tuple(data.shape[1:])
@@ -108,7 +110,7 @@ class DefaultPreprocessor:
 
         if not (may_overwrite and data.dtype == np.float32):
             data = np.array(data, dtype=np.float32, order="C")
-        require_finite(data)
+        require_finite(data, [start for start, _ in properties["bbox_used_for_cropping"]], axes)
         new_spacing = target_spacing(configuration_manager.spacing, original_spacing)
         new_shape = compute_new_shape(cropped_shape, original_spacing, new_spacing)
         # Before resampling: interpolation would blur the mask and change the statistics.
@@ -143,6 +145,7 @@ class DefaultPreprocessor:
             dataset_json = read_json(dataset_json)
         reader = plans_manager.image_reader_writer_class()
         data, properties = reader.read_images(image_files)
+        channels = len(data)
         seg = None if seg_file is None else reader.read_seg(seg_file)[0]
         try:
             if type(self).run_case_npy is not DefaultPreprocessor.run_case_npy:
@@ -152,6 +155,8 @@ class DefaultPreprocessor:
             return self._run_case_arrays(
                 arrays, properties, plans_manager, configuration_manager, dataset_json, may_overwrite=True
             )
+        except NotFiniteError as error:
+            raise error.in_files(image_files, channels) from error
         except ImageError as error:
             files = [os.fspath(f) for f in (*image_files, *(() if seg_file is None else (seg_file,)))]
             raise ImageError(f"{', '.join(files)}: {error}") from error

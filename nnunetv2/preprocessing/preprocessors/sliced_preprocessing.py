@@ -14,8 +14,9 @@ import torch
 
 from nnunetv2.errors import ImageError, UsageError
 from nnunetv2.geometry.interpolation import nearest_indices
+from nnunetv2.imageio.finite_voxels import require_finite
 from nnunetv2.preprocessing.normalization import default_normalization_schemes as schemes
-from nnunetv2.preprocessing.preprocessors.case_steps import require_finite, target_spacing
+from nnunetv2.preprocessing.preprocessors.case_steps import target_spacing
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from nnunetv2.preprocessing.resampling.slab_resampling import stock_resampler, stock_settings
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -139,8 +140,9 @@ class SlicedPreprocessing:
     def _ranges(self) -> list[tuple[float, float]]:
         """Smallest and largest value of each channel. Raises ImageError for NaN and infinity."""
         lows, highs = [], []
-        for part in self._parts():
-            require_finite(part)
+        for number, part in enumerate(self._parts()):
+            starts = [start for start, _ in self._box]
+            require_finite(part, [starts[0] + number * _SLICES_PER_READ, *starts[1:]], self._axes)
             lows.append(part.min(axis=(1, 2, 3)))
             highs.append(part.max(axis=(1, 2, 3)))
         return list(zip(np.min(lows, axis=0).tolist(), np.max(highs, axis=0).tolist()))
