@@ -232,8 +232,10 @@ class LogitsPredictor:
     def _finite(self, predict: Callable[[], Any]) -> Any:
         """``predict()``, again in f32 when half precision did not suffice; see ``non_finite_logits``."""
         already = self._engine.precision == "f32" and self.accumulator_dtype == torch.float32
-        folds = self.list_of_parameters or [getattr(self.network, "state_dict", dict)()]
-        return with_f32_as_second_attempt(predict, already, lambda: blame(folds))
+        return with_f32_as_second_attempt(predict, already, self._why_not_finite)
+
+    def _why_not_finite(self) -> str:
+        return blame(self.list_of_parameters or [getattr(self.network, "state_dict", dict)()])
 
     def _precision(self) -> str:
         """Of products inside the network."""
