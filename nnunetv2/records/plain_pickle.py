@@ -187,5 +187,5 @@ def _require_small_memo(content: bytes) -> None:
     Python's unpickler clears memory for all numbers below it: 64 GiB for ten bytes. Damaged pickles raise ValueError.
     """
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name.endswith("PUT") and argument > len(content):
+        if opcode.name.endswith("PUT") and int(argument or 0) > len(content):
             raise pickle.UnpicklingError(f"it numbers an entry {argument:,}, and it has {len(content):,} bytes")
