@@ -102,7 +102,7 @@ class _ScratchFile:
         except (OSError, ValueError) as error:
             os.unlink(self._path)
             if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise no_scratch_room(folder, size) from error
+                raise no_scratch_room(folder, size, NO_ROOM[error.errno]) from error
             raise
         finally:
             os.close(handle)

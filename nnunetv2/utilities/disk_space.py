@@ -74,13 +74,13 @@ def full_disk(final: Path, reason: str, written: int) -> DiskFullError:
     )
 
 
-def no_scratch_room(folder: str | os.PathLike[str], size: int) -> DiskFullError:
+def no_scratch_room(folder: str | os.PathLike[str], size: int, reason: str) -> DiskFullError:
     """The error for a scratch file of ``size`` bytes that finds no room in ``folder``."""
     free = free_bytes(folder)
-    left = "there is no room for it" if free is None else f"where {in_words(free)} are free"
+    left = "" if free is None else f"; {in_words(free)} are free in {os.fspath(folder)}"
     return DiskFullError(
-        f"a scratch file of {in_words(size)} is needed in {os.fspath(folder)}, {left}. Make room, or write to another "
-        "disk, and run the same command again; what is finished is kept"
+        f"a scratch file of {in_words(size)} was not made in {os.fspath(folder)}, because {reason}{left}. Make room, "
+        "or write to another disk, and run the same command again; what is finished is kept"
     )
 
 

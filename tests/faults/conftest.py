@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.training.tiny_fixtures import preprocessed, preprocessed_template, tiny_trainer_by_name  # noqa: F401
+
+if TYPE_CHECKING:
+    from tests.faults.stages import Workplace
 
 PROPERTY = "fault"
 
@@ -20,6 +23,14 @@ def figures(record_property) -> Callable[..., None]:
         record_property(PROPERTY, (fault, count, seen))
 
     return report
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """What the stages start from, made once."""
+    from tests.faults.stages import Workplace
+
+    return Workplace(tmp_path_factory.mktemp("origin"))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -17,9 +17,14 @@ COUNTS: dict[str, tuple[int, int]] = {
 }
 
 
-def count(kind: str) -> int:
-    """Number of faults of this kind in this run. Raises ValueError when the variable holds anything but "full"."""
+def is_full() -> bool:
+    """Whether this is the full run. Raises ValueError when the variable holds anything but "full"."""
     asked = os.environ.get(VARIABLE, "")
     if asked not in ("", "full"):
         raise ValueError(f"{VARIABLE} is {asked!r}; it may be full, or not set")
-    return COUNTS[kind][asked == "full"]
+    return asked == "full"
+
+
+def count(kind: str) -> int:
+    """Number of faults of this kind in this run."""
+    return COUNTS[kind][is_full()]

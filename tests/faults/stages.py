@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,8 @@ class Stage:
 
 
 STAGES = {
-    "nnUNetv2_extract_fingerprint": Stage(command=f"-d {NUMBER} -np 2", small_files=4_000, small_disk=60_000),
-    "nnUNetv2_preprocess": Stage(command=f"-d {NUMBER} -c 3d_fullres -np 2", small_files=60_000, small_disk=500_000),
+    "nnUNetv2_extract_fingerprint": Stage(command=f"-d {NUMBER} -np 2", small_files=2_000, small_disk=40_000),
+    "nnUNetv2_preprocess": Stage(command=f"-d {NUMBER} -c 3d_fullres -np 2", small_files=30_000, small_disk=250_000),
     "nnUNetv2_predict": Stage(
         command=f"-i {{origin}}/images -o {{place}}/output -d {NUMBER} -c 3d_fullres -f 0 -device cpu --engine torch "
         "--disable_tta --save_probabilities -npp 1 -nps 1",
@@ -69,12 +70,15 @@ class Workplace:
 
     def __init__(self, origin: Path):
         self.origin = origin
-        raw = write_tiny_dataset(origin / "raw", cases=CASES)
+        self._undisturbed: dict[str, Undisturbed] = {}
+        raw = write_tiny_dataset(origin / "raw", cases=CASES, channels=("CT",))
         self.planned = origin / "preprocessed" / NAME
         self.planned.mkdir(parents=True)
         shutil.copy(raw / "dataset.json", self.planned)
         plans = make_plans(NAME)
-        plans["configurations"] = {"3d_fullres": plans["configurations"]["3d_fullres"] | {"architecture": unet(3)}}
+        one_channel = {"normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False]}
+        full = plans["configurations"]["3d_fullres"] | {"architecture": unet(3)} | one_channel
+        plans["configurations"] = {"3d_fullres": full}
         write_json(self.planned / "nnUNetPlans.json", plans)
         self._write_model(raw)
         images = origin / "images"
@@ -105,6 +109,22 @@ class Workplace:
                 write_probabilities(values / values.sum(0), str(folder / f"tiny_{case:03d}"))
                 write_pickle(folder / f"tiny_{case:03d}.pkl", properties)
 
+    def undisturbed(self, name: str) -> Undisturbed:
+        """What the stage leaves when nothing happens to it; it runs once."""
+        if name not in self._undisturbed:
+            attempt = self.new_attempt(self.origin / f"undisturbed_{name}", name)
+            before = set(attempt.content())
+            started = time.time()
+            done = attempt.run()
+            assert done.status == 0, done.output
+            content = attempt.content()
+            first = min((attempt.place / file).stat().st_mtime for file in content if file not in before) - started
+            self._undisturbed[name] = Undisturbed(
+                before=before, content=content, seconds=done.seconds, first_file=max(0.0, first)
+            )
+            assert not [file for file in self._undisturbed[name].content if ".tmp" in file]
+        return self._undisturbed[name]
+
     def new_attempt(self, place: Path, name: str) -> Attempt:
         """An attempt at the stage ``name`` in ``place``, which may exist but must be empty."""
         place.mkdir(exist_ok=True)
@@ -114,6 +134,16 @@ class Workplace:
         if name == "nnUNetv2_preprocess":
             shutil.copytree(self.planned, planned, dirs_exist_ok=True)
         return Attempt(name, place, self.origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """Names of files before a stage, what was there after it, and how many seconds it took, to its first file too."""
+
+    before: set[str]
+    content: dict[str, bytes]
+    seconds: float
+    first_file: float
 
 
 @dataclass(frozen=True)
