@@ -34,6 +34,7 @@ from nnunetv2.records.layout import (
     POSTPROCESSING_PKL,
     files_with_ending,
 )
+from nnunetv2.records.temporary import remove_remains
 from nnunetv2.utilities.executors import map_cases
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -109,6 +110,7 @@ def apply_postprocessing_to_folder(
     if not names:
         raise DatasetError(f"{input_folder} has no segmentations (*{ending})")
     os.makedirs(output_folder, exist_ok=True)
+    remove_remains(output_folder)
     tasks = [
         (name, (join(input_folder, name), join(output_folder, name), reader, pp_fns, pp_fn_kwargs)) for name in names
     ]

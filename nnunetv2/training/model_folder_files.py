@@ -87,7 +87,10 @@ def log_file_name() -> str:
 
 
 def prepare_folders(trainer: nnUNetTrainer) -> None:
-    """Unpack the preprocessed cases where their format needs it, and describe the model; only on the first rank."""
+    """Unpack the preprocessed cases where their format needs it, and describe the model; only on the first rank.
+
+    What killed trainings left there is removed. Raises DiskFullError when the checkpoints cannot fit.
+    """
     if trainer.local_rank != 0:
         return
     os.makedirs(trainer.output_folder, exist_ok=True)
