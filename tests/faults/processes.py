@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,13 @@ def run(
     env: Mapping[str, str] = {},
     timeout: float = 300,
     file_limit: int | None = None,
+    kill_counts_from: Callable[[], bool] | None = None,
 ) -> Run:
     """Run one of the package's commands; after ``kill_after`` seconds it and all its children get SIGKILL.
 
-    ``env`` is added to the environment of the test. No file can grow beyond ``file_limit`` bytes: every library that
-    writes more gets an error from the system (EFBIG), as it does on a full disk.
+    They are counted from when ``kill_counts_from`` is true, if it is given, else from the start. ``env`` is added to
+    the environment of the test. No file can grow beyond ``file_limit`` bytes: every library that writes more gets an
+    error from the system (EFBIG), as it does on a full disk.
     """
     program = Path(sys.executable).parent / command[0]
     start = time.monotonic()
@@ -53,6 +55,9 @@ def run(
         start_new_session=True,
         preexec_fn=None if file_limit is None else lambda: _limit_files(file_limit),
     )
+    while kill_counts_from is not None and process.poll() is None and not kill_counts_from():
+        assert time.monotonic() - start < timeout, f"{command} does not get anywhere"
+        time.sleep(0.001)
     try:
         output, _ = process.communicate(timeout=timeout if kill_after is None else kill_after)
     except subprocess.TimeoutExpired:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +15,19 @@ from tests.faults.processes import unreadable_files
 from tests.faults.stages import STAGES, Undisturbed
 
 
-def moments(undisturbed: Undisturbed, number: int, seed: str) -> list[float]:
-    """Random moments of a run, spread over it; every other one after its first file, since starting takes longest."""
+def moments(undisturbed: Undisturbed, number: int, seed: str) -> list[tuple[bool, float]]:
+    """Random moments, spread over the run; seconds from the start, or (True) from the first file on.
+
+    Every other one is of the second kind: most of a short run is its start.
+    """
     rng = random.Random(seed)
-    starts = [undisturbed.first_file if index % 2 else 0.0 for index in range(number)]
-    return [start + (undisturbed.seconds - start) * (i + rng.random()) / number for i, start in enumerate(starts)]
+    at_work = undisturbed.seconds - undisturbed.first_file
+    lengths = [(index % 2 == 1, at_work if index % 2 else undisturbed.seconds) for index in range(number)]
+    return [(late, length * (index + rng.random()) / number) for index, (late, length) in enumerate(lengths)]
+
+
+def has_more_than(folder: Path, files: int) -> bool:
+    return sum(len(names) for _, _, names in os.walk(folder)) > files
 
 
 @pytest.mark.slow
@@ -24,18 +35,20 @@ def moments(undisturbed: Undisturbed, number: int, seed: str) -> list[float]:
 def test_a_killed_stage_that_is_repeated_ends_like_an_undisturbed_one(name, workplace, tmp_path, figures):
     undisturbed = workplace.undisturbed(name)
     at_work = with_remains = 0
-    for number, moment in enumerate(moments(undisturbed, count("kills of a stage"), name)):
+    for number, (late, seconds) in enumerate(moments(undisturbed, count("kills of a stage"), name)):
         attempt = workplace.new_attempt(tmp_path / f"killed_{number}", name)
-        killed = attempt.run(kill_after=moment)
-        assert not list(unreadable_files(attempt.place)), f"killed after {moment:.2f} s"
+        first_file = functools.partial(has_more_than, attempt.place, len(undisturbed.before)) if late else None
+        killed = attempt.run(kill_after=seconds, kill_counts_from=first_file)
+        moment = f"killed {seconds:.2f} s after {'its first file' if late else 'its start'}"
+        assert not list(unreadable_files(attempt.place)), moment
         left = set(attempt.content()) - undisturbed.before
         at_work += killed.status < 0 and bool(left)
         with_remains += any(".tmp" in file for file in left)
         repeated = attempt.run(again=True)
-        assert repeated.status == 0, f"killed after {moment:.2f} s, then:\n{repeated.output}"
+        assert repeated.status == 0, f"{moment}, then:\n{repeated.output}"
         found = attempt.content()
-        assert sorted(found) == sorted(undisturbed.content), f"killed after {moment:.2f} s"
-        assert found == undisturbed.content, f"killed after {moment:.2f} s"
+        assert sorted(found) == sorted(undisturbed.content), moment
+        assert found == undisturbed.content, moment
         shutil.rmtree(attempt.place)
     figures(
         f"SIGKILL of {name}",
