@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from nnunetv2.errors import CaseError, CaseFailures, NNUNetError, chain_of, without_locals
+from nnunetv2.errors import NO_ROOM, CaseError, CaseFailures, NNUNetError, chain_of, without_locals
 from nnunetv2.utilities.stalls import SECONDS_BETWEEN_LOOKS, StallWatch, stacks_of_threads
 
 logger = logging.getLogger(__name__)
 
-_HITS_EVERY_CASE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_HITS_EVERY_CASE = (*NO_ROOM, errno.EROFS)
 
 
 def call_for_case(case: str, stage: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
