@@ -17,6 +17,7 @@ from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.contract import EngineError, tiles_per_batch
 from nnunetv2.inference.engines.openvino_conversion import convert
 from nnunetv2.inference.engines.openvino_norms import with_accurate_norms
+from nnunetv2.utilities.signal_stack import own_signal_stack
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ class OpenVINOEngine:
             raise EngineError(
                 f"OpenVINO could not compile the network ({str(error).strip().splitlines()[0]})"
             ) from error
+        finally:
+            own_signal_stack()  # in place of the one that loading the plugin set
 
 
 def _copied(network: torch.nn.Module) -> torch.nn.Module:
