@@ -15,6 +15,7 @@ from nnunetv2.inference.slab_export import can_stream
 from nnunetv2.records.layout import files_with_ending
 from nnunetv2.utilities.available_memory import require_memory
 from nnunetv2.utilities.disk_space import free_bytes, require_room
+from nnunetv2.utilities.executors import on_other_machines
 
 if TYPE_CHECKING:
     from nnunetv2.inference.logits_predictor import LogitsPredictor
@@ -87,7 +88,7 @@ def _smallest_share(folder: str, ending: str) -> float:
 
 def _require_memory(predictor: LogitsPredictor, cases: Sequence[Sequence[str]]) -> None:
     """Raise MemoryLimitError when an image alone is larger than all memory; with a limit images are read in parts."""
-    if predictor.max_memory is not None:
+    if predictor.max_memory is not None or on_other_machines():
         return
     largest = sorted((files for files in cases if os.path.isfile(files[0])), key=lambda f: os.path.getsize(f[0]))
     for files in largest[-_LARGEST_FILES:]:

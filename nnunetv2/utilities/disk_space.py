@@ -27,6 +27,8 @@ def free_bytes(folder: str | os.PathLike[str]) -> int | None:
         status = os.statvfs(place)
     except OSError:
         return None
+    if status.f_blocks == 0:
+        return None  # file systems in the network that do not count
     blocks = status.f_bfree if os.geteuid() == 0 else status.f_bavail  # some are reserved for root
     return blocks * status.f_frsize
 

@@ -51,6 +51,11 @@ def work_on(address: str | None) -> Iterator[None]:
             _chosen.reset(token)
 
 
+def on_other_machines() -> bool:
+    """Whether ``work_on`` chose workers, whose memory is not that of this machine."""
+    return _chosen.get() is not None
+
+
 def map_cases(
     function: Callable[..., Any],
     cases: Iterable[tuple[str, Sequence[Any]]],

@@ -1,12 +1,14 @@
 """Predictions that cannot fit are refused before they start; those that might are not."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from nnunetv2.ensembling.probability_files import write_probabilities
 from nnunetv2.errors import DiskFullError, MemoryLimitError
-from nnunetv2.inference.room_for_outputs import require_room_for_probabilities
-from nnunetv2.utilities import available_memory, disk_space
+from nnunetv2.inference.room_for_outputs import require_room_for, require_room_for_probabilities
+from nnunetv2.utilities import available_memory, disk_space, executors
 from tests.inference.conftest import Thresholds, make_predictor
 
 VOXELS, HEADS = 9 * 14 * 11, 3
@@ -71,3 +73,17 @@ def test_an_image_that_exceeds_all_memory_is_refused_unless_it_is_read_in_parts(
         make_predictor(Thresholds()).predict_from_files(str(image_folder.folder), str(tmp_path / "out"))
     make_predictor(Thresholds(), max_memory=64.0).predict_from_files(str(image_folder.folder), str(tmp_path / "out"))
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3
+
+
+def test_the_memory_of_this_machine_does_not_count_for_workers_on_others(image_folder, monkeypatch):
+    few = [1]
+    monkeypatch.setattr(available_memory, "_from_meminfo", lambda path, entry="": few if entry == "MemTotal" else [])
+    cases = [[str(path)] for path in sorted(image_folder.folder.iterdir())]
+    predictor = make_predictor(Thresholds())
+    with pytest.raises(MemoryLimitError):
+        require_room_for(predictor, cases, None, False)
+    token = executors._chosen.set(ThreadPoolExecutor(1))
+    try:
+        require_room_for(predictor, cases, None, False)
+    finally:
+        executors._chosen.reset(token)

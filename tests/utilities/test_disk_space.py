@@ -14,6 +14,11 @@ def test_the_room_of_a_folder_that_is_not_there_yet_is_that_of_its_disk(tmp_path
     assert status.f_bavail * status.f_frsize / 2 < free <= status.f_blocks * status.f_frsize
 
 
+def test_the_room_of_a_file_system_that_does_not_count_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_space.os, "statvfs", lambda place: os.statvfs_result([0] * 10))
+    assert free_bytes(tmp_path) is None
+
+
 def test_a_stage_is_refused_with_figures_only_when_it_cannot_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(disk_space, "free_bytes", lambda folder: 3 << 20)
     require_room(tmp_path, 3 << 20, "the stage", "Make room")

@@ -30,7 +30,7 @@ from nnunetv2.storage.stores import infer_dataset_class
 from nnunetv2.utilities.available_memory import require_memory, workers_that_fit
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 from nnunetv2.utilities.disk_space import free_bytes, require_room
-from nnunetv2.utilities.executors import map_cases
+from nnunetv2.utilities.executors import map_cases, on_other_machines
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
@@ -141,10 +141,11 @@ def _make_cases(preprocessor: Any, data: DataFolder, cases: Sequence[str], worke
 def _workers_for(data: DataFolder, workers: int, what: str) -> int:
     """As many of ``workers`` as memory allows. Raises MemoryLimitError when not even one can do the largest case."""
     facts = join(nnUNet_preprocessed, data.dataset_name), DatasetJson.from_json(data.dataset_json).num_channels
-    require_memory(
-        *(least_bytes_of_largest_case(*facts), f"{what}: the largest case"),
-        "Use a machine with more memory, or crop the images",
-    )
+    if not on_other_machines():
+        require_memory(
+            *(least_bytes_of_largest_case(*facts), f"{what}: the largest case"),
+            "Use a machine with more memory, or crop the images",
+        )
     return workers_that_fit(workers, bytes_of_largest_case(*facts), what)
 
 
