@@ -92,11 +92,15 @@ class DatasetJson:
             raise DatasetError(f"{source}: dataset names the case {foreign[0]!r}; cases name files, without separators")
         reader = mapping.get("overwrite_image_reader_writer")
         number = mapping.get("numTraining")
+        try:
+            number = None if number is None else int(number)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DatasetError(f"{source}: numTraining is {number!r}; it must be a number of cases") from error
         return cls(
             channel_names=channel_names_of(mapping, source),
             labels=dict(labels),
             file_ending=ending,
-            num_training=None if number is None else int(number),
+            num_training=number,
             regions_class_order=mapping.get("regions_class_order"),
             dataset=mapping.get("dataset"),
             overwrite_image_reader_writer=None if reader in (None, "None") else str(reader),

@@ -34,6 +34,8 @@ class Fingerprint:
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any], source: str = "dataset_fingerprint.json") -> Fingerprint:
         """Read the entries; raises FileContentError naming ``source`` when one is missing."""
+        if not isinstance(mapping, Mapping):
+            raise FileContentError(f"{source} holds {type(mapping).__name__}, not an object with keys")
         missing = [key for key in _KEYS if key not in mapping]
         if missing:
             raise FileContentError(

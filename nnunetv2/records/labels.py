@@ -74,7 +74,7 @@ def _integers(value: Any, where: str) -> Region:
         if isinstance(value, (list, tuple)):
             return tuple(int(v) for v in value)
         return int(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise LabelsError(f"{where} is {value!r}; it must be an integer or a list of integers") from error
 
 

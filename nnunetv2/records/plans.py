@@ -61,7 +61,11 @@ def resolve_configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]
 
 
 def _resolve(plans: Mapping[str, Any], name: str, visited: tuple[str, ...]) -> dict[str, Any]:
-    configurations = plans["configurations"]
+    configurations = plans.get("configurations")
+    if not isinstance(configurations, Mapping):
+        raise PlansError(f"{plans_title(plans)}: configurations is {configurations!r}; it must map names to entries")
+    if not isinstance(name, str):
+        raise PlansError(f"{plans_title(plans)}: inherits_from of {visited[-1]} is {name!r}; it must be a name")
     if name not in configurations:
         asked_by = f" (named in inherits_from of {visited[-1]})" if visited else ""
         raise PlansError(
@@ -70,6 +74,8 @@ def _resolve(plans: Mapping[str, Any], name: str, visited: tuple[str, ...]) -> d
     if name in visited:
         chain = " -> ".join([*visited, name])
         raise PlansError(f"{plans_title(plans)}: inherits_from goes in a circle: {chain}. Remove one of these entries")
+    if not isinstance(configurations[name], Mapping):
+        raise PlansError(f"{plans_title(plans)}: configuration {name} is {configurations[name]!r}, not an object")
     child = copy.deepcopy(dict(configurations[name]))
     parent_name = child.get("inherits_from")
     if parent_name is None:
@@ -106,7 +112,15 @@ def upgrade_configuration(configuration: dict[str, Any]) -> dict[str, Any]:
         stacklevel=2,
     )
     old = {key: configuration.pop(key, None) for key in LEGACY_KEYS}
-    configuration["architecture"] = architecture_from_legacy(old, dim=len(configuration["patch_size"]))
+    try:
+        configuration["architecture"] = architecture_from_legacy(old, dim=len(configuration["patch_size"]))
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        if isinstance(error, PlansError):
+            raise
+        raise PlansError(
+            f"a configuration in the layout before v2.3 cannot be translated ({error!r}); nnUNetv2_plans check lists "
+            "what is wrong with it"
+        ) from error
     return configuration
 
 

@@ -144,7 +144,34 @@ class nnUNetDatasetBlosc2(nnUNetBaseDataset):
         return [name for name in names if not name.endswith(SEG_SUFFIX)]
 
 
-def open_array(path: PathLike) -> blosc2.NDArray:
+class ArrayFile:
+    """An open ``.b2nd`` file: sliced like an array, with all else a ``blosc2.NDArray`` has.
+
+    A part that cannot be decompressed raises FileContentError naming the file.
+    """
+
+    def __init__(self, array: blosc2.NDArray, path: str):
+        self._array, self._path = array, path
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        try:
+            return self._array[index]
+        except RuntimeError as error:
+            raise FileContentError(f"{self._path} is damaged: {error}. Preprocess it again") from error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[...], dtype)
+
+    def __len__(self) -> int:
+        return self._array.shape[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_array":  # not there yet, as while a copy is made
+            raise AttributeError(name)
+        return getattr(self._array, name)
+
+
+def open_array(path: PathLike) -> ArrayFile:
     """Open a ``.b2nd`` file for reading, memory mapped where the system allows, decompressing with one thread.
 
     Raises MissingFileError or FileContentError naming the path.
@@ -155,8 +182,11 @@ def open_array(path: PathLike) -> blosc2.NDArray:
     mapping = {} if os.name == "nt" else {"mmap_mode": "r"}
     try:
         _require_whole_frame(path)
-        return blosc2.open(urlpath=os.fspath(path), mode="r", dparams={"nthreads": 1}, **mapping)
-    except (RuntimeError, ValueError, OSError) as error:
+        array = blosc2.open(urlpath=os.fspath(path), mode="r", dparams={"nthreads": 1}, **mapping)
+        if not isinstance(array, blosc2.NDArray):
+            raise ValueError(f"it holds a {type(array).__name__}, not an array")
+        return ArrayFile(array, os.fspath(path))
+    except Exception as error:  # a damaged file raises whatever its bytes happen to mean
         raise FileContentError(
             f"{os.fspath(path)} is not a readable blosc2 file: {error}. Preprocess it again"
         ) from error

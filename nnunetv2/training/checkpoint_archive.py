@@ -87,7 +87,7 @@ def is_archive(path: str) -> bool:
 def survey(path: str) -> Contents:
     """What the pickle of a checkpoint in zip format refers to; of a damaged one, as far as it can be read."""
     contents = Contents()
-    with zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if member.rpartition("/")[2] == "data.pkl":
                 with contextlib.suppress(Exception):  # torch says what is wrong with it

@@ -56,7 +56,7 @@ def check_before_work(
     ``own_network``: a trainer builds the network by itself, so what the plans say about it does not matter.
     Raises PlansError with every error at once.
     """
-    if not isinstance(plans.get("configurations"), Mapping):
+    if not isinstance(plans, Mapping) or not isinstance(plans.get("configurations"), Mapping):
         raise _as_error(file, check_plans(plans, file))
     report = Report(file)
     names = [name for name in names if name in plans["configurations"]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
 from numbers import Integral, Real
 from typing import Any
+
+# Quotients and products of a few such numbers are finite.
+_LARGEST = 1e100
+_LARGEST_SIZE = 2**31
 
 
 def plain(value: Any) -> Any:
@@ -21,18 +24,18 @@ def is_integer(value: Any) -> bool:
 
 
 def is_positive_integer(value: Any) -> bool:
-    """1, 2, 3, ..."""
-    return is_integer(value) and value > 0
+    """1, 2, 3, ... up to what sizes of arrays may be."""
+    return is_integer(value) and 0 < value < _LARGEST_SIZE
 
 
 def is_number(value: Any) -> bool:
-    """A finite number."""
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    """A finite number, far from the largest a float can hold."""
+    return isinstance(value, Real) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 def is_positive_number(value: Any) -> bool:
-    """A number above 0."""
-    return is_number(value) and value > 0
+    """A number above 0, far from the smallest a float can hold."""
+    return is_number(value) and value > 1 / _LARGEST
 
 
 def is_text(value: Any) -> bool:

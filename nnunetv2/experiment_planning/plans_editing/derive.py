@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnunetv2.errors import UsageError
+from nnunetv2.errors import PlansError, UsageError
 from nnunetv2.experiment_planning.plans_editing.topology import (
     Steps,
     depths_for,
@@ -162,7 +162,11 @@ def _set_nested(entry: dict[str, Any], inherited: Mapping[str, Any], keys: Seque
             place = place.get(key)
 
 
-def _per_axis(per_stage: Sequence[Any], dimensions: int) -> Steps:
+def _per_axis(per_stage: Any, dimensions: int) -> Steps:
+    if not isinstance(per_stage, (list, tuple)):
+        raise PlansError(
+            f"the base has {per_stage!r} for strides or kernels of all stages; write a value for each stage"
+        )
     return [[value] * dimensions if isinstance(value, int) else list(value) for value in per_stage]
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import dirname, isdir, join
 from typing import Any
 
-from nnunetv2.errors import UsageError
+from nnunetv2.errors import PlansError, UsageError
 from nnunetv2.experiment_planning.plans_editing.derive import Wishes, derive_configuration
-from nnunetv2.experiment_planning.plans_editing.documents import DEFAULT_PLANS, load_plans
+from nnunetv2.experiment_planning.plans_editing.documents import DEFAULT_PLANS, load_plans, require_sound
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.json_text import set_entry
-from nnunetv2.records.plans import resolve_configuration
+from nnunetv2.records.plans import resolve_configuration, upgrade_configuration
 from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id
 
 
@@ -54,11 +55,23 @@ def derive(
             f"{documents.path} has a configuration {name!r} already. Choose another name, or replace it with "
             "--overwrite"
         )
+    _require_usable(documents.path, documents.plans, base)
     entry = derive_configuration(documents.plans, name, base, wishes)
     plans = {**documents.plans, "configurations": {**existing, name: entry}}
     if not dry_run:
         _write(documents.path, name, entry)
     return _what_next(documents.path, plans, name, entry)
+
+
+def _require_usable(path: str, plans: Mapping[str, Any], base: str) -> None:
+    """Raise PlansError when the names in the plans are no text, or what is derived from is broken."""
+    for key in ("dataset_name", "plans_name"):
+        if not isinstance(plans.get(key), str):
+            raise PlansError(f"{path}: {key} is {plans.get(key)!r}; it must be text. Correct it, or plan again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the layout before v2.3 is as good as the other here
+        entries = upgrade_configuration(resolve_configuration(plans, base))
+    require_sound(path, base, entries)
 
 
 def _write(path: str, name: str, entry: Mapping[str, Any]) -> None:

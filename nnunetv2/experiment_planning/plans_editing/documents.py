@@ -9,9 +9,11 @@ from os.path import dirname, isfile, join
 from typing import Any
 
 from nnunetv2.errors import FileContentError, MissingFileError, PlansError, UsageError
+from nnunetv2.experiment_planning.plans_checks.at_start import require_sound_configuration
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.files import PathLike, read_json
 from nnunetv2.records.layout import DATASET_JSON, FINGERPRINT_JSON, plans_file
+from nnunetv2.records.plans import UNET_CLASS_PATHS
 from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
 DEFAULT_PLANS = "nnUNetPlans"
@@ -72,6 +74,18 @@ def load_plans(file_or_dataset: PathLike | int, plans_name: str = DEFAULT_PLANS)
         dataset_json=mapping_beside(path, DATASET_JSON),
         fingerprint=mapping_beside(path, FINGERPRINT_JSON),
     )
+
+
+def require_sound(path: str, name: str, entries: Mapping[str, Any]) -> None:
+    """Raise PlansError when a resolved configuration, in the current layout, contradicts itself.
+
+    Networks that are none of the two U-Nets are left alone.
+    """
+    architecture = entries.get("architecture")
+    class_name = architecture.get("network_class_name") if isinstance(architecture, Mapping) else None
+    own = isinstance(class_name, str) and class_name.rpartition(".")[2] not in UNET_CLASS_PATHS
+    own = own and isinstance(architecture.get("arch_kwargs"), Mapping)
+    require_sound_configuration(entries, f"{path}, configuration {name}", "network", own_network=own)
 
 
 def mapping_beside(plans_path: str, name: str) -> Mapping[str, Any] | None:

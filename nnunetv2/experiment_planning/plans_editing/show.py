@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from math import prod
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from nnunetv2.errors import DatasetError, PlansError
 from nnunetv2.experiment_planning.plans_checks.report import Report
 from nnunetv2.experiment_planning.plans_checks.resolved import ResolvedConfiguration, resolve_without_stopping
-from nnunetv2.experiment_planning.plans_editing.documents import PlansDocuments
+from nnunetv2.experiment_planning.plans_checks.values import is_list_of, is_number, is_positive_number
+from nnunetv2.experiment_planning.plans_editing.documents import PlansDocuments, require_sound
 from nnunetv2.geometry.tiles import tile_slicers
 from nnunetv2.networks.memory_estimate import FLOAT16, FLOAT32, prediction_bytes, training_bytes
 from nnunetv2.networks.receptive_field import receptive_field
@@ -21,6 +23,9 @@ from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.records.labels import Labels
 from nnunetv2.records.plans import resolve_configuration, upgrade_configuration
 
+_ORDERS = [list(order) for order in permutations(range(3))]
+# Voxels per axis beyond which no image is meant.
+_LARGEST_MEDIAN = 100_000
 TILE_STEP = 0.5  # default of the predictor: neighbouring tiles overlap by half
 
 
@@ -28,7 +33,7 @@ def describe_configuration(documents: PlansDocuments, name: str) -> dict[str, An
     """Everything ``nnUNetv2_plans show`` says about a configuration, as plain data; ``None`` where it is not known.
 
     Sizes are in voxels and mm in the axis order of the plans, memory in bytes. Raises PlansError for an unknown name or
-    a configuration that cannot be resolved.
+    a configuration that cannot be resolved or contradicts itself.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the layout before v2.3 is as good as the other here
@@ -37,6 +42,7 @@ def describe_configuration(documents: PlansDocuments, name: str) -> dict[str, An
     missing = [key for key in ("patch_size", "spacing", "batch_size") if key not in current]
     if missing:
         raise PlansError(f"{documents.path}: {name} has no {', '.join(missing)}; nnUNetv2_plans check says more")
+    require_sound(documents.path, name, current)
     channels, classes = _channels_and_classes(documents, current)
     architecture = current["architecture"]
     shape = unet_shape(architecture["network_class_name"], architecture["arch_kwargs"], len(current["patch_size"]))
@@ -59,7 +65,8 @@ def _entries_with_origin(resolved: ResolvedConfiguration) -> dict[str, dict[str,
 
 def _channels_and_classes(documents: PlansDocuments, configuration: Mapping[str, Any]) -> tuple[int, int]:
     """Input and output channels of the network; by the normalization and two classes without dataset.json."""
-    channels, classes, foreground = len(configuration.get("normalization_schemes", [0])), 2, 1
+    schemes = configuration.get("normalization_schemes")
+    channels, classes, foreground = len(schemes) if isinstance(schemes, list) and schemes else 1, 2, 1
     if documents.dataset_json is not None:
         try:
             channels = len(channel_names_of(documents.dataset_json))
@@ -138,21 +145,24 @@ def median_shape(documents: PlansDocuments, spacing: Sequence[float]) -> list[in
     spacings the first axis is not resampled.
     """
     cases = _cases(documents)
-    if cases is None:
+    if not cases or not all(is_list_of(is_positive_number, numbers, 3) for case in cases for numbers in case):
         return None
     sizes = [
         [n * (old / new) for n, old, new in zip(shape, case, [case[0], *spacing] if len(spacing) == 2 else spacing)]
         for case, shape in cases
     ]
-    return [max(1, round(float(n))) for n in np.median(np.array(sizes), axis=0)]
+    median = [float(n) for n in np.median(np.array(sizes), axis=0)]
+    return None if max(median) > _LARGEST_MEDIAN else [max(1, round(n)) for n in median]
 
 
 def _cases(documents: PlansDocuments) -> list[tuple[list[float], list[float]]] | None:
     """Spacing (mm) and shape per case, in the axis order of the plans."""
     plans, fingerprint = documents.plans, documents.fingerprint
     forward = plans.get("transpose_forward")
-    if fingerprint and fingerprint.get("spacings") and fingerprint.get("shapes_after_crop") and forward:
-        pairs = zip(fingerprint["spacings"], fingerprint["shapes_after_crop"], strict=True)
+    known = [(fingerprint or {}).get(key) for key in ("spacings", "shapes_after_crop")]
+    sound = all(is_list_of(lambda case: is_list_of(is_number, case, 3), cases) for cases in known)
+    if sound and known[0] and len(known[0]) == len(known[1]) and forward in _ORDERS:
+        pairs = zip(*known)
         return [([spacing[a] for a in forward], [shape[a] for a in forward]) for spacing, shape in pairs]
     spacing, shape = (plans.get(f"original_median_{what}_after_transp") for what in ("spacing", "shape"))
     return None if spacing is None or shape is None else [(spacing, shape)]
