@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from nnunetv2.errors import CheckpointError
 from nnunetv2.records.files import PathLike
 from nnunetv2.training.checkpoint import match_state_dict_prefixes, read_checkpoint, require_matching_state_dict
 from nnunetv2.training.network_wrapping import bare_network
@@ -47,6 +48,9 @@ def checkpoint_content(trainer: nnUNetTrainer) -> dict[str, Any]:
     return content
 
 
+_NEEDED = ("network_weights", "init_args", "current_epoch", "logging", "_best_ema")
+
+
 def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> None:
     """Set weights, optimizer, scaler, logged values, epoch and mirror axes of an initialized trainer.
 
@@ -54,6 +58,12 @@ def restore(trainer: nnUNetTrainer, source: PathLike | Mapping[str, Any]) -> Non
     """
     title = "the checkpoint" if isinstance(source, Mapping) else str(source)
     checkpoint = source if isinstance(source, Mapping) else read_checkpoint(source)
+    missing = [key for key in _NEEDED if key not in checkpoint]
+    if missing:
+        raise CheckpointError(
+            f"{title} has no {', '.join(missing)}: it serves to predict, or to start from with -pretrained_weights, "
+            "but no training can go on from it"
+        )
     require_same(checkpoint.get(CHECKPOINT_KEY, {}), trainer.training_options, title)
     _load_weights(bare_network(trainer.network), checkpoint["network_weights"], title)
     trainer.my_init_kwargs = checkpoint["init_args"]

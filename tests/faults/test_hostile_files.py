@@ -76,13 +76,13 @@ class Place:
         change(content)
         (self.model / name).write_text(json.dumps(content))
 
-    def predict(self) -> None:
+    def predict(self, *flags: str) -> None:
         folder = self.folder("images")
         for channel in range(2):
             image = nibabel.Nifti1Image(np.zeros((16, 16, 16), np.float32), np.eye(4))
             nibabel.save(image, folder / f"case_{channel:04d}.nii.gz")
         arguments = ["-i", str(folder), "-o", str(self.output), "-m", str(self.model), "-f", "0", "-device", "cpu"]
-        predict_entry_point_modelfolder([*arguments, "-npp", "0", "-nps", "0", "--disable_progress_bar"])
+        predict_entry_point_modelfolder([*arguments, "-npp", "0", "-nps", "0", "--disable_progress_bar", *flags])
 
     def install(self) -> None:
         install_from_zip_entry_point([str(self.root / "model.zip")])
@@ -490,6 +490,20 @@ training_attack(
 training_attack("plans: trained label manager", "label_manager", lambda plans: plans.update(label_manager="Callable"))
 
 
+def _resumed(flag: str, name: str) -> Callable[[Place], Callable]:
+    def prepare(place: Place) -> Callable:
+        _prepared_for_training(place, tiny_plans())
+        fold = place.folder(f"nnUNet_results/Dataset997_Tiny/{MODEL}/fold_0")
+        make.checkpoint(fold / name, logging=make.Attack(place.canary))
+        return lambda: run_training_entry(["997", "tiny", "0", "-device", "cpu", flag])
+
+    return prepare
+
+
+simple("--val: os.system in the checkpoint", C + "system.*--trust-pickle", _resumed("--val", "checkpoint_final.pth"))
+simple("--c: os.system in the checkpoint", r"checkpoint_latest\.pth.*system", _resumed("--c", "checkpoint_latest.pth"))
+
+
 @attack("plans: preprocessed cases by path", "data_identifier")
 def _(place: Place) -> Callable:
     plans = tiny_plans()
@@ -551,7 +565,7 @@ def _(place: Place) -> Callable:
 
 simple(
     "npz: probabilities beyond the file",
-    r"case\.npz cannot be used .*holds 4 bytes",
+    r"case\.npz cannot be used .*states shape",
     lambda p: p.ensemble(_write_npz((2, 10**5, 10**5, 10**5), bytes(4))),
 )
 
@@ -594,9 +608,11 @@ def test_a_hostile_file_is_refused_by_name_and_does_nothing(name, place, capsys)
         assert end.value.code == 1
         message = capsys.readouterr().err
     assert not place.canary.exists()
-    # the images of the prediction that is asked for, and the documents that every output folder gets
-    own = {f"images/case_{channel:04d}.nii.gz" for channel in range(2)} | {"out/plans.json", "out/dataset.json"}
-    assert {n: c for n, c in files_of(place.root).items() if n not in own} == before
+    # the images of the prediction that is asked for, the documents that every output folder gets, the training's log
+    own = {f"images/case_{channel:04d}.nii.gz" for channel in range(2)}
+    own |= {f"out/{name}.json" for name in ("plans", "dataset", "failed_cases")}
+    after = {name: data for name, data in files_of(place.root).items() if name not in own}
+    assert {name: data for name, data in after.items() if "/training_log_" not in name} == before
     assert not list(place.root.parent.glob("evil*"))
     assert re.search(hostile.message, message, re.DOTALL), message
     REFUSED.add(name)
@@ -618,3 +634,16 @@ def test_the_attacks_would_succeed_without_restrictions(function, tmp_path):
 def test_the_sound_model_predicts(place):
     place.predict()
     assert (place.output / "case.nii.gz").exists()
+
+
+def test_what_is_refused_is_loaded_for_who_trusts_it(place, capsys):
+    torch.save(read_checkpoint(place.checkpoint) | {"extra": make.Attack(place.canary)}, place.checkpoint)
+    with pytest.raises(SystemExit):
+        place.predict()
+    assert "--trust-pickle" in capsys.readouterr().err
+    assert not place.canary.exists()
+    place.predict("--trust-pickle")
+    assert place.canary.exists()
+    assert (place.output / "case.nii.gz").exists()
+    with pytest.raises(SystemExit):  # the flag is one of a single command
+        place.predict()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import re
 import subprocess
 import sys
+import tokenize
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 
@@ -196,6 +199,38 @@ def test_files_are_trusted_only_inside_the_context_and_in_processes_started_ther
     assert not trusts_pickles()
     with pytest.raises(CheckpointError, match="give the command the flag --trust-pickle"):
         read_checkpoint(path)
+
+
+# Where pickles are loaded: files behind checks of names, and messages of processes that this one started.
+UNPICKLING = {
+    "records/plain_pickle.py": {"Unpickler"},
+    "training/checkpoint_archive.py": {"Unpickler"},
+    "training/restricted_loading.py": {"Unpickler", "torch.load"},
+    "training/checkpoint.py": {"torch.load"},  # for trust_pickle
+    "utilities/worker_side.py": {"pickle.loads"},
+    "utilities/worker_processes.py": {"pickle.loads"},
+    "training/dataloading/loader_side.py": {"pickle.loads"},
+    "training/dataloading/loader_workers.py": {"pickle.loads"},
+}
+
+
+def test_files_are_unpickled_nowhere_else():
+    package = ROOT / "nnunetv2"
+    pattern = re.compile(r"torch\.load|pickle\.loads?\b|Unpickler(?=\))|allow_pickle=True|(?<![\w.])(?:eval|exec)\(")
+    found = {
+        path.relative_to(package).as_posix(): {m[0] for m in pattern.finditer(_code_of(path))}
+        for path in sorted(package.rglob("*.py"))
+    }
+    assert {name: calls for name, calls in found.items() if calls} == UNPICKLING
+
+
+def _code_of(path: Path) -> str:
+    """A module without comments and texts."""
+    kept = [
+        token.string if token.type not in (tokenize.COMMENT, tokenize.STRING) else ""
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+    ]
+    return "".join(kept)
 
 
 def test_old_file_format_is_read_too(tmp_path):
