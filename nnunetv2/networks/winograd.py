@@ -10,7 +10,7 @@ The work goes in strips that stay in the cache. Values equal a direct convolutio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -103,58 +103,69 @@ class WinogradConv3d(nn.Conv3d):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self._is_worth_it(x):
-            return super().forward(x)
-        m = outputs_per_block(x.shape[2])
-        kernels = self._transformed_kernels(m)
-        y = torch.empty((len(x), self.out_channels, *x.shape[2:]), dtype=x.dtype, memory_format=torch.channels_last_3d)
-        for source, target in zip(x, y):
-            convolve(source, kernels, self.bias, m, target)
+        return self.forward_joined([x]) if is_worth_it(x) else super().forward(x)
+
+    def forward_joined(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The convolution of the ``parts`` joined along channels, without joining them; for parts worth it."""
+        size, m = parts[0].shape, outputs_per_block(parts[0].shape[2])
+        kernels = self._transformed_kernels(m, tuple(part.shape[1] for part in parts))
+        y = torch.empty((size[0], self.out_channels, *size[2:]), memory_format=torch.channels_last_3d)
+        for *sources, target in zip(*parts, y):
+            convolve(sources, kernels, self.bias, m, target)
         return y
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.pop("_kernels", None)  # tensors of inference mode do not count how often they are written to
         super()._load_from_state_dict(*args, **kwargs)
 
-    def _is_worth_it(self, x: torch.Tensor) -> bool:
-        return x.ndim == 5 and is_fast_case(x) and x[0, 0].numel() >= MIN_VOXELS and x.shape[2] >= min(OUTPUTS)
-
-    def _transformed_kernels(self, m: int) -> list[torch.Tensor]:
-        """n kernels (K, C, 3, 3), channels last."""
+    def _transformed_kernels(self, m: int, channels: tuple[int, ...]) -> list[list[torch.Tensor]]:
+        """For parts of so many channels each: n kernels (K, C, 3, 3), channels last."""
         version = self.weight.data_ptr(), None if self.weight.is_inference() else self.weight._version
         known = self.__dict__.get("_kernels")
-        if known is None or known[0] != (m, version):
+        if known is None or known[0] != (m, channels, version):
             slices = torch.einsum("nd,kcdyx->nkcyx", transforms(m).kernel, self.weight.double()).float()
-            known = (m, version), [kernel.contiguous(memory_format=torch.channels_last) for kernel in slices]
+            parts = [
+                [kernel.contiguous(memory_format=torch.channels_last) for kernel in part]
+                for part in slices.split(channels, 2)
+            ]
+            known = (m, channels, version), parts
             self.__dict__["_kernels"] = known
         return known[1]
 
 
-def convolve(x: torch.Tensor, kernels: list[torch.Tensor], bias: torch.Tensor | None, m: int, y: torch.Tensor) -> None:
-    """Write the convolution of ``x`` (C, D, H, W) into ``y`` (K, D, H, W), both channels last in memory.
+def is_worth_it(x: torch.Tensor) -> bool:
+    """Whether a batch is one that ``forward_joined`` takes, and large enough to gain."""
+    return x.ndim == 5 and is_fast_case(x) and x[0, 0].numel() >= MIN_VOXELS and x.shape[2] >= min(OUTPUTS)
 
-    ``kernels``: the m + 2 transformed ones, (K, C, 3, 3).
+
+def convolve(
+    parts: Sequence[torch.Tensor],
+    kernels: Sequence[Sequence[torch.Tensor]],
+    bias: torch.Tensor | None,
+    m: int,
+    y: torch.Tensor,
+) -> None:
+    """Write the convolution of ``parts`` (C, D, H, W), joined along C, into ``y`` (K, D, H, W), all channels last.
+
+    ``kernels``: for each part the m + 2 transformed ones, (K, C, 3, 3).
     """
-    (channels, depth, height, width), outputs, n = x.shape, len(y), m + TAPS - 1
+    outputs, depth, height, width = y.shape
     into, out = (matrix.float() for matrix in (transforms(m).inputs, transforms(m).outputs))
-    source, target = (a.permute(1, 2, 3, 0).flatten(2) for a in (x, y))
-    rows = strip_height(height, width * max(channels, outputs) * x.element_size())
+    out = torch.cat([out] * len(parts), 1)  # convolutions of all parts are added up by the same product
+    sources, target = [_rows(part) for part in parts], _rows(y)
+    rows = strip_height(height, width * max(outputs, *(len(part) for part in parts)) * y.element_size())
 
     def work(pieces: Iterator[tuple[int, int]]) -> None:
-        transformed = torch.empty((n, rows + 2, width, channels), dtype=x.dtype)
-        convolved = torch.empty((n, rows, width, outputs), dtype=x.dtype)
+        strips = [torch.empty((m + 2, rows + 2, width, len(part))) for part in parts]
+        convolved = torch.empty((len(parts) * (m + 2), rows, width, outputs))
         for top, start in pieces:
             bottom, end = min(height, top + rows), min(depth, start + m)
-            # The strip has one row more on both sides, the block one slice; outside the image there are zeros.
-            first, last, low, high = max(0, top - 1), min(height, bottom + 1), max(0, start - 1), min(depth, end + 1)
-            strip, images = transformed[:, : bottom - top + 2], convolved[:, : bottom - top]
-            if first == top:
-                strip[:, 0] = 0
-            if last == bottom:
-                strip[:, -1] = 0
-            matrix = into[:, low - start + 1 : high - start + 1]
-            _product(matrix, source[low:high, first:last], strip[:, first - top + 1 : last - top + 1])
-            for number, (image, kernel, result) in enumerate(zip(strip, kernels, images)):
+            inputs = [strip[:, : bottom - top + 2] for strip in strips]
+            images = convolved[:, : bottom - top]
+            for source, strip in zip(sources, inputs):
+                _transform_inputs(source, strip, into, top, start)
+            pairs = [pair for strip, part in zip(inputs, kernels) for pair in zip(strip, part)]
+            for number, ((image, kernel), result) in enumerate(zip(pairs, images)):
                 # What is added at the point 1 comes out in every slice as it is.
                 added = bias if number == POINTS.index(1) else None
                 convolution = functional.conv2d(image.permute(2, 0, 1)[None], kernel, added, padding=(0, 1))
@@ -162,6 +173,27 @@ def convolve(x: torch.Tensor, kernels: list[torch.Tensor], bias: torch.Tensor | 
             _product(out[: end - start], images, target[start:end, top:bottom])
 
     share([(top, start) for top in range(0, height, rows) for start in range(0, depth, m)], work)
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """(C, D, H, W), channels last in memory, as (D, H, W C)."""
+    return x.permute(1, 2, 3, 0).flatten(2)
+
+
+def _transform_inputs(source: torch.Tensor, strip: torch.Tensor, matrix: torch.Tensor, top: int, start: int) -> None:
+    """Fill ``strip`` (n, rows, W, C) with ``source`` (D, H, W C), one row and slice before ``top`` and ``start``.
+
+    Outside the image there are zeros.
+    """
+    depth, height = source.shape[:2]
+    first, last = max(0, top - 1), min(height, top - 1 + strip.shape[1])
+    low, high = max(0, start - 1), min(depth, start - 1 + len(strip))
+    if first == top:
+        strip[:, 0] = 0
+    if last < top - 1 + strip.shape[1]:
+        strip[:, -1] = 0
+    inside = strip[:, first - top + 1 : last - top + 1]
+    _product(matrix[:, low - start + 1 : high - start + 1], source[low:high, first:last], inside)
 
 
 def _product(matrix: torch.Tensor, slices: torch.Tensor, result: torch.Tensor) -> None:

@@ -47,6 +47,13 @@ def test_results_equal_a_direct_convolution_to_a_few_roundings(shape, bias, monk
 
 
 @torch.inference_mode()
+def test_parts_that_would_be_joined_give_the_same():
+    network = converted(convolution(40, 16))
+    parts = [channels_last(2, 16, 8, 32, 32), channels_last(2, 24, 8, 32, 32)]
+    torch.testing.assert_close(network.forward_joined(parts), network(torch.cat(parts, 1)), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
 def test_the_number_of_threads_does_not_change_a_bit():
     network, x = converted(convolution(16, 16)), channels_last(1, 16, 24, 48, 48)
     before = torch.get_num_threads()

@@ -1,7 +1,7 @@
 """A copy of a torch network that runs faster on a CPU.
 
 Channels are in the last place of memory, instance norms keep it so and include the activation, and convolutions of
-3 x 3 x 3 take fewer multiplications. Results change by rounding only.
+3 x 3 x 3 take fewer multiplications and two parts unjoined. Results change by rounding only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from torch import nn
 from nnunetv2.networks.channels_last import InstanceNormActivation, to_channels_last
 from nnunetv2.networks.norms_in_place import NormActivationInPlace
 from nnunetv2.networks.simple_convolutions import FewChannelsConv3d, PointwiseConv3d
+from nnunetv2.networks.unjoined_decoder import UnjoinedDecoder
 from nnunetv2.networks.winograd import WinogradConv3d
 
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Memory format by number of axes of a batch."""
-CONVOLUTIONS = (WinogradConv3d, FewChannelsConv3d, PointwiseConv3d)
+REPLACEMENTS = (WinogradConv3d, FewChannelsConv3d, PointwiseConv3d, UnjoinedDecoder)
 
 
 def fast_copy(network: nn.Module) -> nn.Module:
@@ -29,7 +30,7 @@ def fast_copy(network: nn.Module) -> nn.Module:
     """
     duplicate = to_channels_last(copy.deepcopy(network).to("cpu").eval())
     for module in list(duplicate.modules()):
-        for kind in CONVOLUTIONS:
+        for kind in REPLACEMENTS:
             if kind.suits(module):
                 module.__class__ = kind
         if isinstance(module, InstanceNormActivation) and _always_after_convolution(duplicate, module):

@@ -14,7 +14,6 @@ from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrig
 from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
 from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
-from batchgeneratorsv2.transforms.nnunet.random_binary_operator import ApplyRandomBinaryOperatorTransform
 from batchgeneratorsv2.transforms.nnunet.remove_connected_components import (
     RemoveRandomConnectedComponentFromOneHotEncodingTransform,
 )
@@ -31,7 +30,6 @@ from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 from batchgeneratorsv2.transforms.utils.seg_to_regions import ConvertSegmentationToRegionsTransform
 
 from nnunetv2.errors import UsageError
-from nnunetv2.training.data_augmentation.spatial import SpatialTransform
 
 OUTSIDE_LABEL = -1
 CASCADE_LABEL_PROBABILITY = 0.5
@@ -117,6 +115,9 @@ def _spatial(
     interpolation_image: str,
     interpolation_segmentation: str,
 ) -> list[BasicTransform]:
+    # Loads pandas, which nobody should wait for who imports a trainer to predict.
+    from nnunetv2.training.data_augmentation.spatial import SpatialTransform
+
     crop_rotate_scale = SpatialTransform(
         patch_size=tuple(int(n) for n in (patch_size[1:] if dummy_2d else patch_size)),
         patch_center_dist_from_border=0,
@@ -194,6 +195,9 @@ def cascade_noise(
     """Make the labels of the previous stage worse than they are, so that the network does not trust them blindly."""
     if not is_cascaded:
         return []
+    # Loads scikit-image's morphology, a tenth of the time that torch takes.
+    from batchgeneratorsv2.transforms.nnunet.random_binary_operator import ApplyRandomBinaryOperatorTransform
+
     count = len(_labels_of_cascade(foreground_labels))
     grow_or_shrink = ApplyRandomBinaryOperatorTransform(
         channel_idx=list(range(-count, 0)), strel_size=(1, 8), p_per_label=label_probability
