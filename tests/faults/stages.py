@@ -118,7 +118,8 @@ class Workplace:
             done = attempt.run()
             assert done.status == 0, done.output
             content = attempt.content()
-            first = min((attempt.place / file).stat().st_mtime for file in content if file not in before) - started
+            # Not the time of their change, which copies take over.
+            first = min((attempt.place / file).stat().st_ctime for file in content if file not in before) - started
             self._undisturbed[name] = Undisturbed(
                 before=before, content=content, seconds=done.seconds, first_file=max(0.0, first)
             )
