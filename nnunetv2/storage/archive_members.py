@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from nnunetv2.records.files import PathLike
+from nnunetv2.utilities.available_memory import require_memory
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _BLOCK = 1 << 20
@@ -21,11 +22,13 @@ _BLOCK = 1 << 20
 def read_member(path: PathLike, key: str) -> np.ndarray:
     """Array ``key`` of an ``.npz`` file; pickled objects are refused.
 
-    Raises KeyError when there is no such array, and ValueError, EOFError, zipfile.BadZipFile, zlib.error or
-    NotImplementedError for a damaged file.
+    Raises KeyError when there is no such array, MemoryLimitError when it is larger than the memory, and ValueError,
+    EOFError, zipfile.BadZipFile, zlib.error or NotImplementedError for a damaged file.
     """
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(key + ".npy")
+        # Small files can be made to unpack to any size.
+        require_memory(info.file_size, f"the array {key}, unpacked,", "Get the file from a trusted source")
         with archive.open(info) as stream:
             fitting_header(stream, info.file_size)
         with archive.open(info) as stream:

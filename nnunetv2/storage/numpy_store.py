@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import zipfile
 from collections.abc import Iterable
 from os.path import basename, isfile, join
 from typing import Any
@@ -24,7 +23,6 @@ from nnunetv2.storage.dataset import (
     read_properties,
     write_properties,
 )
-from nnunetv2.utilities.available_memory import available_memory
 from nnunetv2.utilities.executors import map_cases
 
 logger = logging.getLogger(__name__)
@@ -90,20 +88,11 @@ def read_array(unpacked: PathLike, packed: PathLike, key: str) -> np.ndarray:
     try:
         if path == unpacked:
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        _require_room(path, key)
         return read_member(path, key)
     except FileNotFoundError as error:
         raise MissingFileError(f"{os.fspath(packed)} does not exist; preprocess this case (again)") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to mean
         raise FileContentError(f"{os.fspath(path)} cannot be read: {error}. Make it again") from error
-
-
-def _require_room(path: PathLike, key: str) -> None:
-    """Raise ValueError when unpacking ``key`` would take more memory than there is, as files made to do that would."""
-    with zipfile.ZipFile(path) as archive:
-        size, memory = archive.getinfo(f"{key}.npy").file_size, available_memory()
-    if memory is not None and size > memory:
-        raise ValueError(f"{key} unpacks to {size:,} bytes, and {memory:,} are available")
 
 
 def unpack_folder(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from nnunetv2.errors import CaseFailures, FileContentError
-from nnunetv2.storage import numpy_store
+from nnunetv2.storage import archive_members, numpy_store
 from nnunetv2.storage.dataset import write_properties
 from nnunetv2.storage.numpy_store import nnUNetDatasetNumpy
 from nnunetv2.storage.unpacking import unpack_dataset
+from nnunetv2.utilities.available_memory import require_memory
 from tests.storage.conftest import make_case
 
 
@@ -84,6 +85,19 @@ def test_archives_with_objects_are_refused(folder):
 
 
 @pytest.mark.slow
+def test_an_array_beyond_the_memory_there_is_is_not_unpacked(folder, monkeypatch, tmp_path):
+    def with_little_memory(needed: int, what: str, way_out: str) -> None:
+        (tmp_path / "proc").mkdir(exist_ok=True)
+        (tmp_path / "proc" / "meminfo").write_text("MemTotal: 1 kB\nSwapTotal: 0 kB\n")
+        require_memory(needed, what, way_out, tmp_path)
+
+    monkeypatch.setattr(archive_members, "require_memory", with_little_memory)
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("was unpacked"))
+    case = nnUNetDatasetNumpy.get_identifiers(folder)[0]
+    with pytest.raises(FileContentError, match=rf"{case}\.npz cannot be read: .*array data, unpacked, needs at least"):
+        nnUNetDatasetNumpy(folder).load_case(case)
+
+
 def test_unpacking_in_processes_gives_the_same(folder):
     nnUNetDatasetNumpy.unpack_dataset(folder, num_processes=2)
     for seed, name in enumerate("abc"):
