@@ -62,14 +62,12 @@ class FewChannelsConv3d(nn.Conv3d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim != 5 or not is_fast_case(x):
             return super().forward(x)
-        # (K, C, 3, 3, 3) to (K, 3 C, 3, 3), and (C, D, H, W) to (D, 3 C, H, W): slices before, here and behind.
+        # (K, C, 3, 3, 3) to (K, 3 C, 3, 3), and (B, C, D, H, W) to (B D, 3 C, H, W): slices before, here and behind.
         kernel = self.weight.transpose(1, 2).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        samples = []
-        for sample in x:
-            slices = functional.pad(sample.permute(1, 2, 3, 0), (0, 0, 0, 0, 0, 0, 1, 1))
-            neighbours = torch.cat([slices[:-2], slices[1:-1], slices[2:]], -1).permute(0, 3, 1, 2)
-            samples.append(functional.conv2d(neighbours, kernel, self.bias, padding=1).transpose(0, 1)[None])
-        return samples[0] if len(samples) == 1 else torch.cat(samples)
+        slices = functional.pad(x.permute(0, 2, 3, 4, 1), (0, 0, 0, 0, 0, 0, 1, 1))
+        neighbours = torch.cat([slices[:, :-2], slices[:, 1:-1], slices[:, 2:]], -1).flatten(0, 1)
+        y = functional.conv2d(neighbours.permute(0, 3, 1, 2), kernel, self.bias, padding=1)
+        return y.unflatten(0, (len(x), x.shape[2])).transpose(1, 2)
 
 
 def is_fast_case(x: torch.Tensor) -> bool:

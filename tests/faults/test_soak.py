@@ -15,6 +15,7 @@ ALLOWED_GROWTH = 1.05
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_memory_stays_flat_and_results_stay_the_same(engine, tmp_path, figures):
     predictions = count("predictions of the soak")

@@ -31,8 +31,9 @@ def test_results_are_those_of_torch(name, bias, layout):
 def test_a_convolution_of_one_channel_keeps_channels_last():
     network = nn.Conv3d(1, 4, 3, padding=1)
     network.__class__ = FewChannelsConv3d
-    y = network(torch.randn(1, 1, 4, 5, 6))
-    assert y.is_contiguous(memory_format=torch.channels_last_3d) and y.stride(1) == 1
+    for batch in (1, 2):
+        y = network(torch.randn(batch, 1, 4, 5, 6).contiguous(memory_format=torch.channels_last_3d))
+        assert y.is_contiguous(memory_format=torch.channels_last_3d) and y.stride(1) == 1
 
 
 def test_gradients_are_torchs():
