@@ -22,10 +22,16 @@ def killed_with(victim: str, times: int = 1000, delay: float = 0.0) -> Iterator[
     give, killed = worker_processes._Worker.give, []
 
     def give_and_kill(self, call, pickled):
+        chosen = call[0].startswith(victim) and len(killed) < times
+        if chosen and not delay:
+            os.kill(self.process.pid, signal.SIGSTOP)  # or it might be done before we come to kill it
         given = give(self, call, pickled)
-        if given and call[0].startswith(victim) and len(killed) < times:
+        if chosen and given:
             killed.append(self.process.pid)
-            threading.Timer(delay, os.kill, (self.process.pid, signal.SIGKILL)).start()
+            if delay:
+                threading.Timer(delay, os.kill, (self.process.pid, signal.SIGKILL)).start()
+            else:
+                os.kill(self.process.pid, signal.SIGKILL)
         return given
 
     with pytest.MonkeyPatch.context() as patch:

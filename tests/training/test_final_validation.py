@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from nnunetv2.errors import WorkerError
+from nnunetv2.errors import CaseFailures, WorkerError
 from nnunetv2.storage.blosc2_store import nnUNetDatasetBlosc2
 from nnunetv2.training import final_validation
 from tests.training.tiny_training import (
@@ -187,3 +187,26 @@ def test_a_next_stage_without_the_case_is_reported_and_left_out(preprocessed, fo
     trainer.perform_actual_validation()
     assert "nnUNetv2_preprocess -c second" in Path(trainer.log_file).read_text()
     assert not Path(trainer.output_folder_base, "predicted_next_stage").exists()
+
+
+@pytest.mark.parametrize("where", ["prediction", "export"])
+def test_a_case_that_fails_is_named_and_listed_and_the_others_are_predicted(where, trainer, monkeypatch):
+    def failing(real):
+        def call(*args, **kwargs):
+            if VAL[0] in str(args):
+                raise ZeroDivisionError("on purpose")
+            return real(*args, **kwargs)
+
+        return call
+
+    name = {"prediction": "network_input", "export": "export_prediction_from_logits"}[where]
+    with monkeypatch.context() as patch:
+        patch.setattr(final_validation, name, failing(getattr(final_validation, name)))
+        with pytest.raises(CaseFailures, match=rf"1 of 2 cases failed.*\n.*{VAL[0]} failed: ZeroDivisionError"):
+            trainer.perform_actual_validation()
+    folder = validation_folder(trainer)
+    assert {p.name for p in folder.iterdir()} == {f"{VAL[1]}.nii.gz", "failed_cases.json"}
+    listing = json.loads((folder / "failed_cases.json").read_text())["Final validation"]
+    assert list(listing["failed"]) == [VAL[0]]
+    trainer.perform_actual_validation()
+    assert {p.name for p in folder.iterdir()} == {f"{case}.nii.gz" for case in VAL} | {"summary.json"}
