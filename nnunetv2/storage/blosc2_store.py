@@ -11,7 +11,7 @@ from typing import Any
 import blosc2
 import numpy as np
 
-from nnunetv2.errors import FileContentError, MissingFileError
+from nnunetv2.errors import FileContentError, MemoryLimitError, MissingFileError
 from nnunetv2.records.files import PathLike, atomic_path
 from nnunetv2.records.layout import files_with_ending
 from nnunetv2.storage.dataset import (
@@ -147,7 +147,7 @@ class nnUNetDatasetBlosc2(nnUNetBaseDataset):
 class ArrayFile:
     """An open ``.b2nd`` file: sliced like an array, with all else a ``blosc2.NDArray`` has.
 
-    A part that cannot be decompressed raises FileContentError naming the file.
+    A part that cannot be decompressed raises FileContentError naming the file, one too large MemoryLimitError.
     """
 
     def __init__(self, array: blosc2.NDArray, path: str):
@@ -156,7 +156,12 @@ class ArrayFile:
     def __getitem__(self, index: Any) -> np.ndarray:
         try:
             return self._array[index]
-        except RuntimeError as error:
+        except MemoryError as error:
+            raise MemoryLimitError(
+                f"{self._path}: a part of it does not fit into memory; its header states shape {self._array.shape}. If "
+                "that is wrong, preprocess it again"
+            ) from error
+        except (RuntimeError, ValueError) as error:
             raise FileContentError(f"{self._path} is damaged: {error}. Preprocess it again") from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.faults.readers import DATASET_JSON, FORMATS, _fingerprint, _splits
+from tests.faults.readers import DATASET_JSON, FORMATS, fingerprint, plans, splits
 
 
 def _names(content: Any) -> list[str]:
@@ -18,7 +18,7 @@ def _names(content: Any) -> list[str]:
 def _check(path: Path) -> None:
     from nnunetv2.experiment_planning.plans_checks.check import check_plans_file
 
-    for finding in check_plans_file(path, dataset_json=DATASET_JSON, fingerprint=_fingerprint(), plans_name="plans"):
+    for finding in check_plans_file(path, dataset_json=DATASET_JSON, fingerprint=fingerprint(), plans_name="plans"):
         json.dumps(finding.to_json())
         str(finding)
 
@@ -77,13 +77,11 @@ def _description(path: Path) -> None:
 
 def _labels(path: Path) -> None:
     """Labels as prediction and training look at them."""
+    from nnunetv2.records.dataset_json import DatasetJson
     from nnunetv2.records.files import read_json
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-    from tests.faults.readers import plans
 
     content = read_json(path)
-    from nnunetv2.records.dataset_json import DatasetJson
-
     DatasetJson.from_json(content, str(path))
     manager = PlansManager(plans()).get_label_manager(content)
     assert manager.num_segmentation_heads > 0
@@ -91,8 +89,8 @@ def _labels(path: Path) -> None:
 
 OTHER_DOCUMENTS: dict[str, Any] = {
     "dataset": DATASET_JSON,
-    "splits": _splits(),
-    "fingerprint": _fingerprint(),
+    "splits": splits(),
+    "fingerprint": fingerprint(),
 }
 
 READERS: dict[str, list[Callable[[Path], None]]] = {

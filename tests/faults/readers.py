@@ -292,7 +292,8 @@ def _read_dataset_json(path: Path) -> Any:
     return content.to_json(), labels.all_labels, labels.regions
 
 
-def _splits() -> list[dict[str, list[str]]]:
+def splits() -> list[dict[str, list[str]]]:
+    """A splits_final.json of five cases."""
     return [{"train": [f"case_{i}" for i in range(5) if i != fold], "val": [f"case_{fold}"]} for fold in range(5)]
 
 
@@ -302,7 +303,8 @@ def _read_splits(path: Path) -> Any:
     return load_splits(path)
 
 
-def _fingerprint() -> dict[str, Any]:
+def fingerprint() -> dict[str, Any]:
+    """A dataset_fingerprint.json of two cases."""
     return {
         "foreground_intensity_properties_per_channel": plans()["foreground_intensity_properties_per_channel"],
         "median_relative_size_after_cropping": 0.9,
@@ -341,6 +343,6 @@ FORMATS: dict[str, Format] = {
     "pth": Format("checkpoint_final.pth", _write_checkpoint, _checkpoint, True),
     "json, plans": Format("nnUNetPlans.json", _write_json(plans), _read_plans),
     "json, data set": Format("dataset.json", _write_json(lambda: DATASET_JSON), _read_dataset_json),
-    "json, splits": Format("splits_final.json", _write_json(_splits), _read_splits),
-    "json, fingerprint": Format("dataset_fingerprint.json", _write_json(_fingerprint), _read_fingerprint),
+    "json, splits": Format("splits_final.json", _write_json(splits), _read_splits),
+    "json, fingerprint": Format("dataset_fingerprint.json", _write_json(fingerprint), _read_fingerprint),
 }

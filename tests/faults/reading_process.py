@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _SECONDS_TO_START = 120
 def outcomes(tasks: Iterable[dict[str, Any]], timeout: float = SECONDS) -> Iterator[dict[str, Any]]:
     """For every ``{"format", "path"}`` that with ``kind``: "read", "error", "undeclared", "crash" or "hang".
 
-    "read" comes with the ``digest`` of the content, the others with a ``message``.
+    "read" comes with the ``digest`` of the content, the others with a ``message``; what was answered with ``seconds``.
     """
     process: subprocess.Popen | None = None
     try:
@@ -96,8 +97,9 @@ def _main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + _MORE_MEMORY, resource.RLIM_INFINITY))
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        task = json.loads(line)
-        print(json.dumps(read_one(task["format"], Path(task["path"]))), file=answers, flush=True)
+        task, start = json.loads(line), time.monotonic()
+        outcome = read_one(task["format"], Path(task["path"]))
+        print(json.dumps(outcome | {"seconds": time.monotonic() - start}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ PLANS: list[Any] = [
     changed(plans(), f"{ARGUMENTS}.n_conv_per_stage_decoder", []),
     changed(plans(), f"{ARGUMENTS}.norm_op_kwargs", 1),
     changed(plans(), f"{ARGUMENTS}.strides", 3),
+    changed(plans(), f"{ARGUMENTS}.features_per_stage", 7),
     changed(plans(), "original_median_spacing_after_transp", [[], 1, 1]),
     changed(plans(), "original_median_spacing_after_transp", [1e-300, 1, 1]),
     changed(plans(), "original_median_shape_after_transp", [1e9, 1e9, 1e9]),
@@ -116,11 +117,19 @@ def spoil_the_directory(path: Path) -> None:
     path.write_bytes(content)
 
 
+def change_the_shape(path: Path) -> None:
+    """A b2nd file that states an axis of 2**55 voxels."""
+    content = path.read_bytes()
+    at = content.index(b"\xd3" + (17).to_bytes(8, "big"))  # int64 of its metadata
+    path.write_bytes(content[: at + 1] + (1 << 55).to_bytes(8, "big") + content[at + 9 :])
+
+
 @pytest.mark.parametrize(
     ("name", "file", "spoil"),
     [
         ("b2nd, image", f"{CASE}.b2nd", flip_in_the_middle),
         ("b2nd, labels", f"{CASE}_seg.b2nd", flip_in_the_middle),
+        ("b2nd, image", f"{CASE}.b2nd", change_the_shape),
         ("pth", "checkpoint_final.pth", spoil_the_directory),
     ],
 )

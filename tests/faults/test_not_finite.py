@@ -1,4 +1,4 @@
-"""NaN voxels and logits beyond half precision or beyond f32: one case of a batch is named, the others are predicted."""
+"""A damaged image, NaN voxels, logits beyond half precision or f32: one case is named, the others are predicted."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def test_sums_beyond_half_precision_cost_a_warning_and_not_the_case(images, tmp_
     (warning,) = [r.getMessage() for r in caplog.records if "in f32" in r.getMessage()]
     assert warning.startswith("case case_c: ")
     figures("logits beyond float16 in one of three cases", 1, "predicted again in f32, one warning; others untouched")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_damaged_image_costs_its_case_only(images, tmp_path, case):
+    path = images / f"{case}_0001.nii.gz"
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1  # in the checksum
+    path.write_bytes(content)
+    with pytest.raises(CaseFailures, match=rf"{case}_0001\.nii\.gz is damaged"):
+        predict(images, tmp_path / "out")
+    assert sorted(p.name.split(".")[0] for p in (tmp_path / "out").glob("*.nii.gz")) == sorted({*CASES} - {case})
 
 
 class NaNForLargeValues(Thresholds):

@@ -45,6 +45,8 @@ def features_for(base: Sequence[int], num_stages: int, width: int | None, dimens
     Without ``width`` the base's are cut, or continued by doubling. The limit is the planner's (512 in 2D, 320 in 3D),
     or the base's largest number where that is higher.
     """
+    if not isinstance(base, (list, tuple)):
+        raise UsageError(f"the base has {base!r} for the features of all stages; write a number for each stage")
     limit = max(MAX_FEATURES[dimensions], *base)
     if width is not None:
         return [min(width * 2**stage, max(limit, width)) for stage in range(num_stages)]
