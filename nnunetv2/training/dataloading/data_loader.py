@@ -12,7 +12,6 @@ import torch
 from batchgenerators.dataloading.data_loader import DataLoader
 
 from nnunetv2.errors import DatasetError, UsageError
-from nnunetv2.training.data_augmentation.spatial import reads_patches
 from nnunetv2.training.dataloading.patch_sampling import (
     ClassKey,
     ClassLocations,
@@ -181,6 +180,9 @@ class nnUNetDataLoader(DataLoader):
         return self._data.load_case(key)
 
     def _transform(self, image: StoredPatch, labels: StoredPatch) -> tuple[torch.Tensor, Any]:
+        # Not before a batch is made: this loads pandas, which commands that only import trainers need not wait for.
+        from nnunetv2.training.data_augmentation.spatial import reads_patches
+
         if reads_patches(self.transforms):
             result = self.transforms(image=image, segmentation=labels)
         else:
