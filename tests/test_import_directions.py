@@ -50,7 +50,7 @@ RANKS = {
     "experiment_planning": 4,
     "training": 4,
     "evaluation": 4,
-    "inference.labels_from_logits": 4,
+    "inference.streaming.labels_from_logits": 4,
     "inference": 5,
     "ensembling": 5,
     "ensembling.probability_files": 4,  # a file format; prediction writes it, ensembles read it

@@ -51,7 +51,7 @@ EXCEPTIONS = {
     "training/checkpoint_rotation.py:_give_second_name": "a second name of a file that is whole",
     "training/logging/text_log.py:_append": "a log grows line by line",
     "utilities/worker_stacks.py:write_stacks_to": "a scratch file of this process, which grows line by line",
-    "inference/label_targets.py:__init__": "a scratch file that loses its name at once",
+    "inference/streaming/label_targets.py:__init__": "a scratch file that loses its name at once",
     "imageio/nifti_slices.py:_plain": "an unpacked copy in the temporary folder of a case",
     "imageio/nifti_slices.py:_opened": "opens what atomic_path gave",
     "model_sharing/model_download.py:_fetch": "called with what atomic_path gave",

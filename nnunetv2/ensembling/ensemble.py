@@ -27,7 +27,7 @@ from nnunetv2.errors import LabelsError, MissingFileError, UsageError
 from nnunetv2.evaluation.crossval_folders import prepare_collection, validated_cases
 from nnunetv2.evaluation.folder_documents import document_of
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.inference.labels_from_logits import (
+from nnunetv2.inference.streaming.labels_from_logits import (
     follows_stock_rules,
     label_dtype,
     labels_of_largest,

@@ -12,7 +12,7 @@ import torch
 
 from nnunetv2.errors import ImageError
 from nnunetv2.inference.case_lists import case_identifier
-from nnunetv2.inference.sliced_case import SlicedCase
+from nnunetv2.inference.limits.sliced_case import SlicedCase
 from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot, determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 

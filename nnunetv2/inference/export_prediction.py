@@ -17,9 +17,9 @@ from nnunetv2.configuration import available_cpus, num_processes
 from nnunetv2.ensembling.probability_files import NPZ, write_probabilities
 from nnunetv2.errors import LabelsError
 from nnunetv2.geometry.boxes import insert
-from nnunetv2.inference.label_targets import LabelTarget
-from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype, labels_of_channels
-from nnunetv2.inference.slab_export import LabelRun, can_stream, labels_of_logits, spacings, takes
+from nnunetv2.inference.streaming.label_targets import LabelTarget
+from nnunetv2.inference.streaming.labels_from_logits import follows_stock_rules, label_dtype, labels_of_channels
+from nnunetv2.inference.streaming.slab_export import LabelRun, can_stream, labels_of_logits, spacings, takes
 from nnunetv2.preprocessing.resampling.slab_resampling import stock_settings
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
 from nnunetv2.records.files import read_json, write_pickle

@@ -10,7 +10,7 @@ import torch
 
 from nnunetv2.inference.engines.choice import check_engine_name, make_engine
 from nnunetv2.inference.engines.contract import Engine, resolve_precision, tiles_per_batch
-from nnunetv2.inference.non_finite_logits import in_f32
+from nnunetv2.inference.streaming.non_finite_logits import in_f32
 from nnunetv2.inference.tile_batches import ConstantTiles, constant_values, mean_of_flipped, mean_over_flips_in_batches
 from nnunetv2.inference.tiling import OUT_OF_MEMORY
 from nnunetv2.utilities.helpers import empty_cache

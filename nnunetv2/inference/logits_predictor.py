@@ -21,7 +21,7 @@ from nnunetv2.inference import model_folder, network_calls, patchable
 from nnunetv2.inference.engines.contract import tiles_per_batch
 from nnunetv2.inference.fold_engine import FoldEngine
 from nnunetv2.inference.mirroring import mean_over_flips
-from nnunetv2.inference.non_finite_logits import blame, in_f32, refuse_non_finite, with_f32_as_second_attempt
+from nnunetv2.inference.streaming.non_finite_logits import blame, in_f32, refuse_non_finite, with_f32_as_second_attempt
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, accumulate_tiles, pad_to_tile
 from nnunetv2.networks.build import build_network
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads

@@ -23,12 +23,12 @@ from nnunetv2.inference.background import (
     raise_failures,
 )
 from nnunetv2.inference.case_items import as_tensor
-from nnunetv2.inference.case_limits import threads_that_fit
 from nnunetv2.inference.case_lists import work_list
-from nnunetv2.inference.limited_items import array_item_in_parts, items_from_arrays, items_from_files
-from nnunetv2.inference.non_finite_logits import naming
+from nnunetv2.inference.limits.case_limits import threads_that_fit
+from nnunetv2.inference.limits.limited_items import array_item_in_parts, items_from_arrays, items_from_files
+from nnunetv2.inference.limits.room_for_outputs import require_room_for
 from nnunetv2.inference.output_folder import folder_alone, write_documents
-from nnunetv2.inference.room_for_outputs import require_room_for
+from nnunetv2.inference.streaming.non_finite_logits import naming
 from nnunetv2.inference.streaming_predictor import Prediction, StreamingPredictor
 from nnunetv2.records.dataset_json import channel_names_of
 from nnunetv2.records.failed_cases import failed_cases_listed

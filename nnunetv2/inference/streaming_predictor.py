@@ -11,15 +11,15 @@ import torch
 
 from nnunetv2.errors import UsageError
 from nnunetv2.geometry.tiles import padding_to_tile
-from nnunetv2.inference import stock_path
-from nnunetv2.inference.case_limits import plan_for
 from nnunetv2.inference.export_prediction import write_case
-from nnunetv2.inference.label_targets import LabelTarget
-from nnunetv2.inference.logit_slabs import in_slice_order
+from nnunetv2.inference.limits.case_limits import plan_for
+from nnunetv2.inference.limits.sliced_case import SlicedCase
 from nnunetv2.inference.logits_predictor import LogitsPredictor
-from nnunetv2.inference.slab_export import can_stream
-from nnunetv2.inference.sliced_case import SlicedCase
-from nnunetv2.inference.streamed_prediction import predict_case
+from nnunetv2.inference.streaming import stock_path
+from nnunetv2.inference.streaming.label_targets import LabelTarget
+from nnunetv2.inference.streaming.logit_slabs import in_slice_order
+from nnunetv2.inference.streaming.slab_export import can_stream
+from nnunetv2.inference.streaming.streamed_prediction import predict_case
 from nnunetv2.utilities.kept_memory import freed_memory_kept
 
 LARGE_PATCH = 2**18  # 32 channels of so many voxels are 32 MiB

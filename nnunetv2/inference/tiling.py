@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from nnunetv2.geometry.tiles import Slicer, padding_to_tile
-from nnunetv2.inference.non_finite_logits import refuse_non_finite
+from nnunetv2.inference.streaming.non_finite_logits import refuse_non_finite
 
 # torch.OutOfMemoryError is the same class under the name it has had since torch 2.5.
 OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)

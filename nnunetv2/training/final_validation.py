@@ -19,9 +19,9 @@ from nnunetv2.errors import CaseError
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_of_cases
 from nnunetv2.inference.background import BoundedExecutor, call_for_case, note_failure, raise_failures
 from nnunetv2.inference.export_prediction import export_prediction_from_logits, resample_and_save
-from nnunetv2.inference.non_finite_logits import naming
 from nnunetv2.inference.predictor import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+from nnunetv2.inference.streaming.non_finite_logits import naming
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.records.failed_cases import failed_cases_listed
 from nnunetv2.records.layout import GROUND_TRUTH, SUMMARY_JSON, VALIDATION, next_stage_folder

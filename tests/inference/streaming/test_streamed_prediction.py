@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2.inference import export_prediction, predict_from_raw_data, stock_path
-from nnunetv2.inference.logit_slabs import SLICES_PER_ROUND
-from nnunetv2.inference.memory_plan import MemoryPlan
-from nnunetv2.inference.streamed_prediction import logit_slabs, predict_case
+from nnunetv2.inference import export_prediction, predict_from_raw_data
+from nnunetv2.inference.limits.memory_plan import MemoryPlan
+from nnunetv2.inference.streaming import stock_path
+from nnunetv2.inference.streaming.logit_slabs import SLICES_PER_ROUND
+from nnunetv2.inference.streaming.streamed_prediction import logit_slabs, predict_case
 from tests.inference.conftest import REGIONS, make_dataset_json, make_plans, make_predictor
 
 LABELS_WITH_IGNORE = {"background": 0, "shell": 1, "core": 2, "ignore": 3}

@@ -7,7 +7,7 @@ import pytest
 
 from nnunetv2.ensembling.probability_files import write_probabilities
 from nnunetv2.errors import DiskFullError, MemoryLimitError
-from nnunetv2.inference.room_for_outputs import require_room_for, require_room_for_probabilities
+from nnunetv2.inference.limits.room_for_outputs import require_room_for, require_room_for_probabilities
 from nnunetv2.utilities import available_memory, disk_space, executors
 from tests.inference.conftest import Thresholds, make_predictor
 
@@ -20,7 +20,7 @@ def free(monkeypatch):
     """Setting the bytes that seem to be free."""
 
     def set_to(count: int) -> None:
-        import nnunetv2.inference.room_for_outputs as room
+        import nnunetv2.inference.limits.room_for_outputs as room
 
         for module in (room, disk_space):
             monkeypatch.setattr(module, "free_bytes", lambda folder: count)

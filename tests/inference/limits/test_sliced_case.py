@@ -10,8 +10,8 @@ from nnunetv2.errors import ImageError, UsageError, WorkerError
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO
 from nnunetv2.imageio.nifti_slices import NiftiSlices, write_label_slices
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO, SimpleITKIOWithReorient
-from nnunetv2.inference import limited_items
-from nnunetv2.inference.sliced_case import ArraySlices, SlicedCase, sliced_array
+from nnunetv2.inference.limits import limited_items
+from nnunetv2.inference.limits.sliced_case import ArraySlices, SlicedCase, sliced_array
 from nnunetv2.inference.tiling import pad_to_tile
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.preprocessing.preprocessors.sliced_preprocessing import SlicedPreprocessing

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nnunetv2.inference import network_calls, patchable
-from nnunetv2.inference.label_targets import LabelTarget
-from nnunetv2.inference.logit_slabs import (
+from nnunetv2.inference.limits.memory_plan import MemoryPlan
+from nnunetv2.inference.limits.sliced_case import SlicedCase
+from nnunetv2.inference.streaming.label_targets import LabelTarget
+from nnunetv2.inference.streaming.logit_slabs import (
     Slab,
     SlabSums,
     finished_slabs,
     network_calls_in_order,
     window_length,
 )
-from nnunetv2.inference.memory_plan import MemoryPlan
-from nnunetv2.inference.slab_export import SlabExport, spacings
-from nnunetv2.inference.sliced_case import SlicedCase
+from nnunetv2.inference.streaming.slab_export import SlabExport, spacings
 from nnunetv2.inference.tiling import OUT_OF_MEMORY, pad_to_tile
 from nnunetv2.preprocessing.resampling.slab_resampling import stock_settings
 from nnunetv2.utilities.helpers import empty_cache

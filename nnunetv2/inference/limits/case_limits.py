@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nnunetv2.imageio.nifti_header import is_nifti_name
-from nnunetv2.inference.labels_from_logits import label_dtype
-from nnunetv2.inference.logit_slabs import window_length
-from nnunetv2.inference.memory_plan import (
+from nnunetv2.inference.limits.memory_plan import (
     GIB,
     CaseSizes,
     Limits,
@@ -22,6 +20,8 @@ from nnunetv2.inference.memory_plan import (
     plan_case,
     preprocessing_bytes,
 )
+from nnunetv2.inference.streaming.labels_from_logits import label_dtype
+from nnunetv2.inference.streaming.logit_slabs import window_length
 
 if TYPE_CHECKING:
     from nnunetv2.inference.logits_predictor import LogitsPredictor

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nnunetv2.geometry.tiles import Slicer
-from nnunetv2.inference.non_finite_logits import refuse_non_finite
+from nnunetv2.inference.streaming.non_finite_logits import refuse_non_finite
 
 # Slices of a 2D network are finished one by one; so many are done with one fold before the next fold takes over.
 SLICES_PER_ROUND = 8

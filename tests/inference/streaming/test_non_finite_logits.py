@@ -10,7 +10,7 @@ import torch
 
 from nnunetv2.errors import NNUNetError
 from nnunetv2.inference.engines import contract
-from nnunetv2.inference.non_finite_logits import NonFiniteLogitsError, refuse_non_finite
+from nnunetv2.inference.streaming.non_finite_logits import NonFiniteLogitsError, refuse_non_finite
 from tests.inference.conftest import make_dataset_json, make_plans, make_predictor
 
 TWO_LABELS = {"background": 0, "one": 1}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnunetv2.inference.labels_from_logits import follows_stock_rules, label_dtype
+from nnunetv2.inference.streaming.labels_from_logits import follows_stock_rules, label_dtype
 from nnunetv2.preprocessing.resampling.slab_resampling import SlabResampler, stock_resampler, stock_settings
 from nnunetv2.preprocessing.resampling.torch_threads import borrowed_torch_threads
 from nnunetv2.utilities.label_handling.label_handling import LabelManager

@@ -14,8 +14,8 @@ import numpy as np
 
 from nnunetv2.errors import NO_ROOM
 from nnunetv2.geometry.boxes import insert
-from nnunetv2.inference.labels_from_logits import label_dtype
-from nnunetv2.inference.slab_export import LabelRun
+from nnunetv2.inference.streaming.labels_from_logits import label_dtype
+from nnunetv2.inference.streaming.slab_export import LabelRun
 from nnunetv2.records.temporary import temporary_prefix
 from nnunetv2.utilities.disk_space import no_scratch_room
 from nnunetv2.utilities.label_handling.label_handling import LabelManager

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from nnunetv2.ensembling.probability_files import ENDINGS, probabilities_shape
 from nnunetv2.errors import NNUNetError
-from nnunetv2.inference import stock_path
-from nnunetv2.inference.case_limits import voxels_of
-from nnunetv2.inference.slab_export import can_stream
+from nnunetv2.inference.limits.case_limits import voxels_of
+from nnunetv2.inference.streaming import stock_path
+from nnunetv2.inference.streaming.slab_export import can_stream
 from nnunetv2.records.layout import files_with_ending
 from nnunetv2.utilities.available_memory import require_memory
 from nnunetv2.utilities.disk_space import free_bytes, require_room

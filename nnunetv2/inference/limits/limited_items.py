@@ -12,14 +12,14 @@ import numpy as np
 
 from nnunetv2.errors import UsageError
 from nnunetv2.inference.case_items import CaseMaker, Item
-from nnunetv2.inference.case_limits import fits_whole, voxels_of
 from nnunetv2.inference.case_lists import case_identifier
 from nnunetv2.inference.data_iterators import (
     iterate_tasks,
     preprocessing_iterator_fromfiles,
     preprocessing_iterator_fromnpy,
 )
-from nnunetv2.inference.sliced_case import SlicedCase, sliced_array, sliced_files
+from nnunetv2.inference.limits.case_limits import fits_whole, voxels_of
+from nnunetv2.inference.limits.sliced_case import SlicedCase, sliced_array, sliced_files
 
 if TYPE_CHECKING:
     from nnunetv2.inference.logits_predictor import LogitsPredictor

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnunetv2.inference.labels_from_logits import (
+from nnunetv2.inference.streaming.labels_from_logits import (
     argmax_of_channels,
     follows_stock_rules,
     label_dtype,

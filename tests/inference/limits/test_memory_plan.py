@@ -1,7 +1,7 @@
 import pytest
 
 from nnunetv2.errors import MemoryLimitError
-from nnunetv2.inference.memory_plan import GIB, CaseSizes, Limits, cases_that_fit, parts, plan_case
+from nnunetv2.inference.limits.memory_plan import GIB, CaseSizes, Limits, cases_that_fit, parts, plan_case
 
 
 def sizes(**changes):

@@ -1,0 +1,1 @@
+"""What a prediction may take: memory and disk, known before a case starts, and cases read in parts."""
