@@ -57,6 +57,13 @@ def test_cases_that_cannot_fit_are_refused_once_some_show_it_and_made_when_there
     assert all(bytes_of_cases(data))
 
 
+def test_a_run_with_nothing_left_to_do_needs_no_room(data, monkeypatch):
+    preprocess()
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: 0)
+    monkeypatch.setattr(DefaultPreprocessor, "run_case", lambda *args: pytest.fail("was begun"))
+    preprocess()
+
+
 def test_nothing_is_made_first_where_everything_fits(data, monkeypatch):
     monkeypatch.setattr(dataset_run, "_require_room", lambda data, cases, what: seen.append(len(cases)))
     seen: list[int] = []

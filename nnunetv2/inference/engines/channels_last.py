@@ -15,12 +15,11 @@ from torch import nn
 from nnunetv2.networks.channels_last import InstanceNormActivation, to_channels_last
 from nnunetv2.networks.norms_in_place import NormActivationInPlace
 from nnunetv2.networks.simple_convolutions import FewChannelsConv3d, PointwiseConv3d
-from nnunetv2.networks.unjoined_decoder import UnjoinedDecoder
 from nnunetv2.networks.winograd import WinogradConv3d
 
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Memory format by number of axes of a batch."""
-REPLACEMENTS = (WinogradConv3d, FewChannelsConv3d, PointwiseConv3d, UnjoinedDecoder)
+CONVOLUTIONS = (WinogradConv3d, FewChannelsConv3d, PointwiseConv3d)
 
 
 def fast_copy(network: nn.Module) -> nn.Module:
@@ -28,9 +27,12 @@ def fast_copy(network: nn.Module) -> nn.Module:
 
     Modules of other classes than torch's own convolutions, instance norms and leaky ReLUs are copied as they are.
     """
+    # Loads a library of networks, which importing the predictor must not.
+    from nnunetv2.networks.unjoined_decoder import UnjoinedDecoder
+
     duplicate = to_channels_last(copy.deepcopy(network).to("cpu").eval())
     for module in list(duplicate.modules()):
-        for kind in REPLACEMENTS:
+        for kind in (*CONVOLUTIONS, UnjoinedDecoder):
             if kind.suits(module):
                 module.__class__ = kind
         if isinstance(module, InstanceNormActivation) and _always_after_convolution(duplicate, module):

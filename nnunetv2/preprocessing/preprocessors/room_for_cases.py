@@ -40,7 +40,7 @@ def most_bytes(
     if not voxels:
         return None
     largest = sorted(voxels, reverse=True)[:cases]
-    total = sum(largest) + (cases - len(largest)) * largest[0]
+    total = sum(largest) + (cases - len(largest)) * max(voxels)
     return int(total * (_IMAGE_BYTES * channels + _LABEL_BYTES)) + cases * _BYTES_AROUND
 
 
