@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -74,8 +75,11 @@ def compare(
 ) -> bool:
     """Run the pairs and print a line for the table; whether labels agree as asked.
 
-    Each side is an installation, its command and the folder that command writes. ``gflop``: what the network computes.
+    Each side is an installation, its command and the folder that command writes, which is emptied before. ``gflop``:
+    what the network computes.
     """
+    for side in (upstream, ours):
+        shutil.rmtree(side[2], ignore_errors=True)
     found = [(run(*upstream[:2]), run(*ours[:2])) for _ in range(pairs)]
     equal = equal_voxels(ours[2], upstream[2], ending, read_segmentation)
     ratio = statistics.median(u.wall_s / o.wall_s for u, o in found)

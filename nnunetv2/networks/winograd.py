@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -110,8 +111,7 @@ class WinogradConv3d(nn.Conv3d):
         size, m = parts[0].shape, outputs_per_block(parts[0].shape[2])
         kernels = self._transformed_kernels(m, tuple(part.shape[1] for part in parts))
         y = torch.empty((size[0], self.out_channels, *size[2:]), memory_format=torch.channels_last_3d)
-        for *sources, target in zip(*parts, y):
-            convolve(sources, kernels, self.bias, m, target)
+        convolve(parts, kernels, self.bias, m, y)
         return y
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -145,39 +145,39 @@ def convolve(
     m: int,
     y: torch.Tensor,
 ) -> None:
-    """Write the convolution of ``parts`` (C, D, H, W), joined along C, into ``y`` (K, D, H, W), all channels last.
+    """Write the convolution of ``parts`` (B, C, D, H, W), joined along C, into ``y`` (B, K, D, H, W), channels last.
 
     ``kernels``: for each part the m + 2 transformed ones, (K, C, 3, 3).
     """
-    outputs, depth, height, width = y.shape
+    samples, outputs, depth, height, width = y.shape
     into, out = (matrix.float() for matrix in (transforms(m).inputs, transforms(m).outputs))
     out = torch.cat([out] * len(parts), 1)  # convolutions of all parts are added up by the same product
     sources, target = [_rows(part) for part in parts], _rows(y)
-    rows = strip_height(height, width * max(outputs, *(len(part) for part in parts)) * y.element_size())
+    rows = strip_height(height, width * max(outputs, *(part.shape[1] for part in parts)) * y.element_size())
 
-    def work(pieces: Iterator[tuple[int, int]]) -> None:
-        strips = [torch.empty((m + 2, rows + 2, width, len(part))) for part in parts]
+    def work(pieces: Iterator[tuple[int, int, int]]) -> None:
+        strips = [torch.empty((m + 2, rows + 2, width, part.shape[1])) for part in parts]
         convolved = torch.empty((len(parts) * (m + 2), rows, width, outputs))
-        for top, start in pieces:
+        for sample, top, start in pieces:
             bottom, end = min(height, top + rows), min(depth, start + m)
             inputs = [strip[:, : bottom - top + 2] for strip in strips]
             images = convolved[:, : bottom - top]
             for source, strip in zip(sources, inputs):
-                _transform_inputs(source, strip, into, top, start)
+                _transform_inputs(source[sample], strip, into, top, start)
             pairs = [pair for strip, part in zip(inputs, kernels) for pair in zip(strip, part)]
             for number, ((image, kernel), result) in enumerate(zip(pairs, images)):
                 # What is added at the point 1 comes out in every slice as it is.
                 added = bias if number == POINTS.index(1) else None
                 convolution = functional.conv2d(image.permute(2, 0, 1)[None], kernel, added, padding=(0, 1))
                 result.copy_(convolution[0].permute(1, 2, 0))
-            _product(out[: end - start], images, target[start:end, top:bottom])
+            _product(out[: end - start], images, target[sample, start:end, top:bottom])
 
-    share([(top, start) for top in range(0, height, rows) for start in range(0, depth, m)], work)
+    share(list(product(range(samples), range(0, height, rows), range(0, depth, m))), work)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
-    """(C, D, H, W), channels last in memory, as (D, H, W C)."""
-    return x.permute(1, 2, 3, 0).flatten(2)
+    """(B, C, D, H, W), channels last in memory, as (B, D, H, W C)."""
+    return x.permute(0, 2, 3, 4, 1).flatten(3)
 
 
 def _transform_inputs(source: torch.Tensor, strip: torch.Tensor, matrix: torch.Tensor, top: int, start: int) -> None:

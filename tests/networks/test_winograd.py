@@ -50,7 +50,7 @@ def test_results_equal_a_direct_convolution_to_a_few_roundings(shape, bias, monk
 def test_parts_that_would_be_joined_give_the_same():
     network = converted(convolution(40, 16))
     parts = [channels_last(2, 16, 8, 32, 32), channels_last(2, 24, 8, 32, 32)]
-    torch.testing.assert_close(network.forward_joined(parts), network(torch.cat(parts, 1)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(network.forward_joined(parts), network(torch.cat(parts, 1)), atol=5e-5, rtol=1e-5)
 
 
 @torch.inference_mode()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,25 +21,67 @@ logger = logging.getLogger(__name__)
 _TRACE_DIVISORS = (4, 2)
 
 
-def convert(network: torch.nn.Module, shape: tuple[int, ...]) -> Any:
-    """OpenVINO model of ``network`` with its present weights for input (B, C, *patch) of exactly ``shape``.
+class Recording(NamedTuple):
+    """The operations of a network, with its weights."""
 
-    The model may share the network's memory: give it a network nobody changes afterwards, in inference mode on the CPU.
-    Raises EngineError when OpenVINO cannot represent the network.
+    module: Any
+    """A traced module."""
+    example: torch.Tensor
+    """An input like the one it was recorded with, of random numbers."""
+
+
+def record(network: torch.nn.Module, shape: tuple[int, ...]) -> Recording:
+    """Recording of ``network``, in inference mode on the CPU, for input (B, C, *patch) of ``shape``.
+
+    It runs the network. A small input is enough, and ten times faster, when the record does not depend on the size,
+    which is the case when two sizes give the same one; otherwise the whole shape is used. Raises EngineError when
+    the network cannot be recorded.
+    """
+    with _failures_told():
+        return _smallest_recording(network, shape)
+
+
+def adapted(recording: Recording, network: torch.nn.Module) -> Recording | None:
+    """A copy of ``recording`` with the weights of ``network``; recording again would take several times as long.
+
+    None when the two then differ in what they compute: what loading weights changes beside parameters and buffers is
+    not in a recording.
+    """
+    with torch.no_grad():
+        try:
+            module = copy.deepcopy(recording.module)
+            module.load_state_dict(network.state_dict())
+            same = torch.allclose(module(recording.example), network(recording.example), rtol=1e-4, atol=1e-5)
+        except (AttributeError, RuntimeError, TypeError) as error:
+            logger.debug("the recording does not fit: %s", error)
+            return None
+    return Recording(module, recording.example) if same else None
+
+
+def convert(recording: Recording, shape: tuple[int, ...]) -> Any:
+    """OpenVINO model of what is recorded, for input (B, C, *patch) of exactly ``shape``.
+
+    The model may share the recording's memory. Raises EngineError when OpenVINO cannot represent it.
     """
     import openvino
 
-    try:
-        with torch.no_grad(), warnings.catch_warnings(), _root_logger_kept():
-            warnings.simplefilter("ignore")  # tracing warns about every Python condition in a network
-            traced, example = _traced(network, shape)
-            model = openvino.convert_model(traced, example_input=example, input=[tuple(shape)])
-    except Exception as error:  # whatever a network does may be foreign to the tracer or to OpenVINO
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise EngineError(f"converting the network to OpenVINO failed ({type(error).__name__}: {reason})") from error
+    with _failures_told():
+        model = openvino.convert_model(recording.module, example_input=recording.example, input=[tuple(shape)])
     if len(model.outputs) == 0 or not model.output(0).get_partial_shape().is_static:
         raise EngineError("the converted network has no output of fixed shape")
     return model
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Without gradients and warnings; whatever is raised is an EngineError with the reason."""
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), _root_logger_kept():
+            warnings.simplefilter("ignore")  # tracing warns about every Python condition in a network
+            yield
+    except Exception as error:  # whatever a network does may be foreign to the tracer or to OpenVINO
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise EngineError(f"converting the network to OpenVINO failed ({type(error).__name__}: {reason})") from error
 
 
 @contextmanager
@@ -53,12 +96,7 @@ def _root_logger_kept() -> Iterator[None]:
         root.handlers[:], root.filters[:] = handlers, filters
 
 
-def _traced(network: torch.nn.Module, shape: tuple[int, ...]) -> tuple[Any, torch.Tensor]:
-    """Recorded operations of the network, and the input they were recorded with.
-
-    Recording runs the network. A small input is enough, and ten times faster, when the record does not depend on the
-    size, which is the case when two sizes give the same one; otherwise the whole shape is used.
-    """
+def _smallest_recording(network: torch.nn.Module, shape: tuple[int, ...]) -> Recording:
     patch = shape[2:]
     for divisor in _TRACE_DIVISORS:
         small = tuple(length // divisor for length in patch)
@@ -69,14 +107,14 @@ def _traced(network: torch.nn.Module, shape: tuple[int, ...]) -> tuple[Any, torc
         except (RuntimeError, ValueError) as error:
             logger.debug("tracing with patch %s failed: %s", small, error)
             continue
-        if _operations(records[0][0]) == _operations(records[1][0]):
+        if _operations(records[0].module) == _operations(records[1].module):
             return records[0]
     return _record(network, shape)
 
 
-def _record(network: torch.nn.Module, shape: tuple[int, ...]) -> tuple[Any, torch.Tensor]:
-    example = torch.zeros(shape)
-    return torch.jit.trace(network, example, check_trace=False), example
+def _record(network: torch.nn.Module, shape: tuple[int, ...]) -> Recording:
+    example = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return Recording(torch.jit.trace(network, example, check_trace=False), example)
 
 
 def _operations(traced: Any) -> str:

@@ -15,7 +15,7 @@ import torch
 from nnunetv2.configuration import available_cpus, integer_from_environment
 from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.contract import EngineError, tiles_per_batch
-from nnunetv2.inference.engines.openvino_conversion import convert
+from nnunetv2.inference.engines.openvino_conversion import Recording, adapted, convert, record
 from nnunetv2.inference.engines.openvino_norms import with_accurate_norms
 from nnunetv2.utilities.signal_stack import own_signal_stack
 
@@ -56,6 +56,7 @@ class OpenVINOEngine:
         self._network = network
         self._parameters = parameters
         self._requests: dict[tuple[int, tuple[int, ...], str], Any] = {}
+        self._recordings: dict[tuple[int, ...], Recording] = {}
 
     def select(self, fold: int) -> None:
         """Nothing to do: every fold has its own compiled model."""
@@ -85,11 +86,19 @@ class OpenVINOEngine:
             with torch.inference_mode(False):
                 network = _copied(self._network).to("cpu").float().eval().requires_grad_(False)
                 network_calls.load_weights(network, self._parameters[fold])
-                model = convert(network, shape)
+                model = convert(self._recording(network, shape), shape)
                 model = with_accurate_norms(model) if precision == "f32" else model
                 self._requests[key] = self._compiled(model, precision)
             logger.debug("compiled fold %d for %s in %.1f s", fold, shape, time.perf_counter() - start)
         return self._requests[key]
+
+    def _recording(self, network: torch.nn.Module, shape: tuple[int, ...]) -> Recording:
+        """The recording for the weights in ``network``, made from the one for other folds where that is possible."""
+        known = self._recordings.get(shape)
+        recording = None if known is None else adapted(known, network)
+        if recording is None:
+            recording = self._recordings[shape] = record(network, shape)
+        return recording
 
     def _compiled(self, model: Any, precision: str) -> Any:
         settings = {
