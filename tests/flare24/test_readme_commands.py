@@ -132,7 +132,7 @@ def commands_of_the_flow() -> list[Command]:
         if line.startswith(("nnUNetv2_", "INPUTS")):
             added = next((option for word, option in options.items() if word in line), "")
             added = "--continue_prediction" if line.startswith("INPUTS") else added
-            commands.append(Command(line, f"{line} {added}", 9 if "train" in line or "predict" in line else 4))
+            commands.append(Command(line, f"{line} {added}", 5 if "train" in line or "predict" in line else 1.5))
     return commands
 
 
