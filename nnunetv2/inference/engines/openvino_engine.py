@@ -15,8 +15,7 @@ import torch
 from nnunetv2.configuration import available_cpus, integer_from_environment
 from nnunetv2.inference import network_calls
 from nnunetv2.inference.engines.contract import EngineError, tiles_per_batch
-from nnunetv2.inference.engines.openvino_conversion import Recording, adapted, convert, record
-from nnunetv2.inference.engines.openvino_norms import with_accurate_norms
+from nnunetv2.inference.engines.openvino_weights import Template, converted, filled, template
 from nnunetv2.utilities.signal_stack import own_signal_stack
 
 logger = logging.getLogger(__name__)
@@ -37,8 +36,8 @@ class OpenVINOEngine:
     """One compiled model per fold and batch size, all kept.
 
     Memory per compiled model: its weights twice, once as stored and once in the layout of the kernels, and the largest
-    activations of one batch. Compiling a fold takes one to three seconds and happens when its first tile comes, or
-    before in ``prepare``.
+    activations of one batch. The first fold takes one to three seconds, the others a fraction of that, when their first
+    tile comes or before in ``prepare``.
     """
 
     name = "openvino"
@@ -56,7 +55,7 @@ class OpenVINOEngine:
         self._network = network
         self._parameters = parameters
         self._requests: dict[tuple[int, tuple[int, ...], str], Any] = {}
-        self._recordings: dict[tuple[int, ...], Recording] = {}
+        self._templates: dict[tuple[tuple[int, ...], str], Template | None] = {}
 
     def select(self, fold: int) -> None:
         """Nothing to do: every fold has its own compiled model."""
@@ -86,19 +85,19 @@ class OpenVINOEngine:
             with torch.inference_mode(False):
                 network = _copied(self._network).to("cpu").float().eval().requires_grad_(False)
                 network_calls.load_weights(network, self._parameters[fold])
-                model = convert(self._recording(network, shape), shape)
-                model = with_accurate_norms(model) if precision == "f32" else model
-                self._requests[key] = self._compiled(model, precision)
+                self._requests[key] = self._compiled(self._model(network, shape, precision), precision)
             logger.debug("compiled fold %d for %s in %.1f s", fold, shape, time.perf_counter() - start)
         return self._requests[key]
 
-    def _recording(self, network: torch.nn.Module, shape: tuple[int, ...]) -> Recording:
-        """The recording for the weights in ``network``, made from the one for other folds where that is possible."""
-        known = self._recordings.get(shape)
-        recording = None if known is None else adapted(known, network)
-        if recording is None:
-            recording = self._recordings[shape] = record(network, shape)
-        return recording
+    def _model(self, network: torch.nn.Module, shape: tuple[int, ...], precision: str) -> Any:
+        """The network with its weights as an OpenVINO model; of several folds only the first is converted."""
+        if len(self._parameters) == 1:
+            return converted(network, shape, precision)
+        key = shape, precision
+        if key not in self._templates:
+            self._templates[key] = template(network, shape, precision)
+        known = self._templates[key]
+        return converted(network, shape, precision) if known is None else filled(known, network)
 
     def _compiled(self, model: Any, precision: str) -> Any:
         settings = {

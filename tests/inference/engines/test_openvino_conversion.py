@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from nnunetv2.inference.engines import openvino_conversion, openvino_engine
+from nnunetv2.inference.engines import openvino_conversion
 from nnunetv2.inference.engines.contract import EngineError
-from nnunetv2.inference.engines.openvino_conversion import adapted, convert, record
+from nnunetv2.inference.engines.openvino_conversion import convert, record
 from nnunetv2.inference.engines.openvino_engine import OpenVINOEngine
 from tests.inference.engines.conftest import small_unet
 
@@ -55,47 +55,6 @@ def test_a_small_input_is_enough_to_trace_a_convolutional_network(monkeypatch):
     )
     record(small_unet().requires_grad_(False), (1, 2, 32, 32, 32))
     assert (32, 32, 32) not in sizes and sizes
-
-
-def test_a_recording_with_the_weights_of_another_fold_computes_what_the_other_fold_does():
-    first, second = (small_unet(seed=seed).requires_grad_(False) for seed in (0, 1))
-    batch = torch.randn(1, 2, 32, 32, 32)
-    recording = record(first, tuple(batch.shape))
-    with torch.no_grad():
-        expected = [network(batch).numpy() for network in (first, second)]
-    other = adapted(recording, second)
-    for known, values in zip((recording, other), expected):
-        np.testing.assert_allclose(run(convert(known, tuple(batch.shape)), batch), values, atol=1e-4)
-    assert np.abs(expected[0] - expected[1]).max() > 0.01
-
-
-class Scaled(nn.Module):
-    """Its weights bring a number along that is no tensor."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.conv, self.factor = nn.Conv3d(1, 2, 3, padding=1), factor
-
-    def forward(self, x):
-        return self.conv(x) * self.factor
-
-
-def test_a_recording_that_would_compute_something_else_is_not_used():
-    recording = record(Scaled(1.0).requires_grad_(False), (1, 1, 16, 16, 16))
-    assert adapted(recording, Scaled(2.0).requires_grad_(False)) is None
-    assert adapted(recording, Scaled(1.0).requires_grad_(False)) is not None
-    assert adapted(recording, small_unet().requires_grad_(False)) is None
-
-
-def test_folds_are_recorded_once(monkeypatch):
-    recorded = []
-    monkeypatch.setattr(openvino_engine, "record", lambda *args: (recorded.append(args), record(*args))[1])
-    folds = [small_unet(seed=seed).state_dict() for seed in range(3)]
-    engine = OpenVINOEngine(small_unet(), folds, "f32")
-    tile = torch.randn(1, 2, 32, 32, 32)
-    logits = [engine.predict(fold, tile) for fold in (0, 1, 2, 0)]
-    assert len(recorded) == 1
-    assert torch.equal(logits[0], logits[3]) and not torch.equal(logits[0], logits[1])
 
 
 class Foreign(nn.Module):
