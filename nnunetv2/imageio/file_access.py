@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nnunetv2.errors import ImageError, MissingImageError
+from nnunetv2.errors import ImageError, MemoryLimitError, MissingImageError
 from nnunetv2.records.files import PathLike, atomic_path
 
 _COPY_AGAIN = "The file is damaged or incomplete, or not of the format its name says. Copy or make it again"
@@ -18,7 +18,7 @@ def reading(path: PathLike, hint: str = _COPY_AGAIN) -> Iterator[str]:
     """Yield ``path`` as text; whatever an image library raises inside becomes an ImageError naming it.
 
     A missing file gives MissingImageError (also a FileNotFoundError), an empty one ImageError, before any library
-    looks at it.
+    looks at it. Lack of memory becomes MemoryLimitError (also a MemoryError).
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
@@ -27,8 +27,13 @@ def reading(path: PathLike, hint: str = _COPY_AGAIN) -> Iterator[str]:
         raise ImageError(f"{name} is empty (0 bytes). Copy or make it again")
     try:
         yield name
-    except (ImageError, MemoryError):
+    except (ImageError, MemoryLimitError):
         raise
+    except MemoryError as error:
+        raise MemoryLimitError(
+            f"{name} takes more memory to read than there is ({_reason(error)}). Use a machine with more memory, or "
+            "fewer workers; if the image is not that large, its header is damaged: copy or make the file again"
+        ) from error
     except Exception as error:  # the libraries raise whatever comes up in their depths
         raise ImageError(f"{name} cannot be read: {_reason(error)}. {hint}") from error
 

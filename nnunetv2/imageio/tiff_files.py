@@ -5,6 +5,7 @@ tifffile fills up what is missing: slices whose directory is damaged, and strips
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -27,10 +28,21 @@ def read_tiff(path: str) -> np.ndarray:
         series = file.series[0]
         refuse_what_does_not_fit(path, int(series.size) * series.dtype.itemsize)
         size = os.path.getsize(path)
+        missing = _missing_pieces(series)
+        if missing:
+            raise truncated(path, f"its header describes {missing:,} more pieces than it has places for")
         for first, length in _pieces(series):
             if first + length > size:
                 raise truncated(path, f"voxels are at byte {first:,} to {first + length:,} of {size:,}")
         return file.asarray()
+
+
+def _missing_pieces(series: Any) -> int:
+    """How many strips or tiles have no place in the file; where one follows the other, nobody needs their places."""
+    if series.dataoffset is not None:
+        return 0
+    pages = [page for page in series.pages if page is not None]
+    return sum(max(0, math.prod(page.chunked) - len(page.dataoffsets)) for page in pages)
 
 
 def _pieces(series: Any) -> Iterator[tuple[int, int]]:
