@@ -10,10 +10,10 @@ The work goes in strips that stay in the cache. Values equal a direct convolutio
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -172,7 +172,7 @@ def convolve(
                 result.copy_(convolution[0].permute(1, 2, 0))
             _product(out[: end - start], images, target[sample, start:end, top:bottom])
 
-    share(list(product(range(samples), range(0, height, rows), range(0, depth, m))), work)
+    share(list(itertools.product(range(samples), range(0, height, rows), range(0, depth, m))), work)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
